@@ -1,0 +1,1 @@
+"""Providers; one file each, found by the registry, named nowhere else. Pure."""

@@ -1,0 +1,1 @@
+"""The control socket: types shared with the client, and the handlers."""

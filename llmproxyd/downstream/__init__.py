@@ -1,0 +1,1 @@
+"""The proxy port: aiohttp in, pipeline call, bytes out."""

@@ -1,0 +1,1 @@
+"""What was used: token calibration and counters."""

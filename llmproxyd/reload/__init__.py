@@ -1,0 +1,1 @@
+"""Configuration to immutable snapshot, and the swap."""

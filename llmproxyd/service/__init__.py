@@ -1,0 +1,1 @@
+"""What a long-running process needs: lifecycle, signals, locks, tasks, logs."""
