@@ -208,6 +208,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         reasoning: the reasoning store.
         secrets: values to redact from anything that leaves.
         dropped: request properties that this target has refused before (section 1.12).
+        images: remote image URLs of the request to data URIs; None where fetching failed.
     """
 
     request: MessagesRequest
@@ -219,6 +220,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: ReasoningStore | None = None
     secrets: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    images: dict[str, str | None] = {}
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,12 +283,21 @@ class ResponseDecoder(Protocol):
         """Token counts known so far; final once `is_done`."""
         ...
 
+    @property
+    def waits_for_usage(self) -> bool:
+        """The answer has ended but for a usage chunk that may still come (section 3.6)."""
+        ...
+
     def feed(self, data: bytes) -> list[Frame]:
         """Frames completed by these bytes."""
         ...
 
     def end(self) -> list[Frame]:
         """The upstream closed the body, well or not: the remaining frames; may set `failure`."""
+        ...
+
+    def settle(self) -> list[Frame]:
+        """End cleanly without the usage that did not come; only while `waits_for_usage`."""
         ...
 
 
@@ -301,6 +312,16 @@ class Exchange(Protocol):
     @property
     def local(self) -> list[Frame]:
         """The frames of an answer made here (model probe, `max_tokens: 0`); else empty."""
+        ...
+
+    @property
+    def prompt_estimate(self) -> int:
+        """Raw, uncalibrated estimate of the prompt in tokens; 0 when none was made."""
+        ...
+
+    @property
+    def learned(self) -> str | None:
+        """The request property that this mended exchange leaves out, if that is what it mends."""
         ...
 
     def decoder(self, head: ResponseHead) -> ResponseDecoder:
