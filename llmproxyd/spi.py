@@ -181,6 +181,19 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
+class DiscoveredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One model that a backend's own list has named.
+
+    Attributes:
+        id: the name to send upstream.
+        display_name: what people call it; empty when the backend does not say.
+    """
+
+    id: str
+    display_name: str = ""
+    limits: Limits = Limits()
+
+
 class ReasoningStore(Protocol):
     """Thinking text kept for the client: it replays only the signature (section 1.9)."""
 
@@ -378,6 +391,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
         takes_client_key: without a configured key, the client's own credential goes up.
         placeholder_key: sent when there is no key at all; some servers insist on one.
         model_quirks: globs of model names to flags.
+        limits: what every model of this provider is held to unless the configuration says more.
         is_default: the backend of a daemon without configuration.
     """
 
@@ -390,6 +404,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     placeholder_key: str | None = None
     quirks: Quirks = Quirks()
     model_quirks: tuple[tuple[str, dict[str, Any]], ...] = ()
+    limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     is_default: bool = False
 
