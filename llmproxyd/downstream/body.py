@@ -1,0 +1,35 @@
+"""Reading a request body: bounded, and without waiting for what will be refused."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from llmproxyd.errors import TooLarge
+
+
+async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: above `limit_bytes`; a declared length is refused before anything is read.
+    """
+    length = request.content_length
+    if length is not None and length > limit_bytes:
+        raise _too_large(limit_bytes)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    parts: list[bytes] = []
+    size_bytes = 0
+    while data := await request.content.readany():
+        size_bytes += len(data)
+        if size_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"the request body is larger than {limit_bytes / 1024 / 1024:g} MiB; "
+        "raise max_body under [server] if that is intended"
+    )

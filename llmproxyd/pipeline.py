@@ -1,0 +1,348 @@
+"""The path of one request, read top to bottom.
+
+    parse → route → attempt until the first frame → relay → record
+
+The commit point is `Delivery.frames`: before the first frame of an answer has gone downstream,
+any failure may move on to the next target; after it, never. A keep-alive ping may go out
+earlier (after the commit grace); it fixes the status, but not yet the target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from llmproxyd.delivery import Delivery, HeaderList, Sink, Spawner, error_answer
+from llmproxyd.errors import ProxyError, Rejected, TimedOut, Unreachable, UpstreamError
+from llmproxyd.ledger.calibration import Calibration
+from llmproxyd.ledger.counters import Counters
+from llmproxyd.ledger.record import Record
+from llmproxyd.reload.snapshot import Snapshot
+from llmproxyd.routing.plan import make_plan
+from llmproxyd.spi import Call, Exchange, ReasoningStore, ResponseDecoder, Target
+from llmproxyd.upstream.client import UpstreamClient, UpstreamResponse
+from llmproxyd.upstream.probe import ProtocolProbe
+from llmproxyd.wire.messages import MessagesRequest
+from llmproxyd.wire.usage import Usage
+
+# How long the end of an answer waits for a late usage chunk (translation spec, section 3.6).
+_USAGE_WAIT_S: Final = 5.0
+# What the upstream still sends after the end of an answer is read this long, so that its
+# connection stays usable.
+_DRAIN_S: Final = 0.25
+# The longest pause before a retry of our own; beyond it the client waits better (section 4.2).
+_RETRY_WAIT_MAX_S: Final = 5.0
+_RETRIED_STATUSES: Final = frozenset({429, 502, 503, 529})
+_OK: Final = range(200, 300)
+# Answers to count_tokens that mean "this server can not count".
+_CANNOT_COUNT: Final = frozenset({404, 405, 501})
+
+
+class Log(Protocol):
+    """The part of a structlog logger that is used here."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log an event."""
+        ...
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Log an event that somebody may want to look at."""
+        ...
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the path needs besides the snapshot; all of it outlives reloads."""
+
+    client: UpstreamClient
+    probe: ProtocolProbe
+    calibration: Calibration
+    counters: Counters
+    reasoning: ReasoningStore
+    spawner: Spawner
+    entropy: Callable[[int], str]
+    clock: Callable[[], float]
+    log: Log
+
+
+class Pipeline:
+    """Serves requests, each with the snapshot that it began with."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        # Request properties that a (backend, model) has refused: not sent again (section 1.12).
+        self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    async def messages(
+        self, request: MessagesRequest, snapshot: Snapshot, record: Record, sink: Sink
+    ) -> None:
+        """Answer `POST /v1/messages` into `sink`; every ProxyError ends there too.
+
+        Cancellation (the client has left) closes the upstream and is raised on.
+        """
+        delivery = Delivery(sink, self._services.spawner, record.request_id, streams=request.stream)
+        try:
+            plan = make_plan(snapshot.entries, snapshot.active, snapshot.fallback, request.model)
+            await self._serve(plan, request, snapshot, record, delivery)
+        except ProxyError as error:
+            record.result, record.status, record.error = "error", error.status, error.message
+            await delivery.refuse(error)
+        except (asyncio.CancelledError, ConnectionError):
+            record.result, record.status = "cancelled", 499
+            raise
+        finally:
+            delivery.close()
+            self._finish(record)
+
+    async def count_tokens(
+        self, request: MessagesRequest, snapshot: Snapshot, record: Record
+    ) -> tuple[int, HeaderList, bytes]:
+        """Answer `POST /v1/messages/count_tokens`: exactly if the backend can, else an estimate."""
+        try:
+            plan = make_plan(snapshot.entries, snapshot.active, snapshot.fallback, request.model)
+            call = await self._call(plan[0], request, snapshot, record)
+            counted = await self._count_upstream(call, record)
+            if counted is not None:
+                return counted
+            body = b'{"input_tokens":%d}' % call.dialect.estimate_tokens(call)
+        except ProxyError as error:
+            record.result, record.status, record.error = "error", error.status, error.message
+            return error_answer(error, record.request_id)
+        finally:
+            self._finish(record)
+        return 200, [("content-type", "application/json"), ("request-id", record.request_id)], body
+
+    async def _serve(
+        self,
+        plan: tuple[Target, ...],
+        request: MessagesRequest,
+        snapshot: Snapshot,
+        record: Record,
+        delivery: Delivery,
+    ) -> None:
+        """Try the targets in order until one answers; if none does, raise the first one's error."""
+        first_error: UpstreamError | None = None
+        for target in plan:
+            try:
+                call = await self._call(target, request, snapshot, record)
+                await self._serve_target(call, record, delivery)
+            except UpstreamError as error:
+                self._failed(target, record, error)
+                if delivery.is_committed or not error.can_fail_over:
+                    raise
+                first_error = first_error or error
+            else:
+                self._services.counters.succeeded(target.entry.name, record.usage)
+                return
+        raise first_error or Unreachable("no backend can take this request")
+
+    async def _serve_target(self, call: Call, record: Record, delivery: Delivery) -> None:
+        """Attempts on one target: the first, one with a mended request, and its retries."""
+        exchange = call.dialect.exchange(call)
+        is_mended = False
+        retries = call.target.entry.retries
+        while True:
+            try:
+                await self._attempt(call, exchange, record, delivery)
+            except UpstreamError as error:
+                if delivery.is_committed:
+                    raise
+                delivery.restart()
+                mended = None if is_mended else exchange.repaired(error)
+                if mended is not None:
+                    is_mended, exchange = True, mended
+                    self._learn(call, mended)
+                    continue
+                pause_s = _retry_pause_s(error) if retries > 0 else None
+                if pause_s is None:
+                    raise
+                retries -= 1
+                self._failed(call.target, record, error)
+                await asyncio.sleep(pause_s)
+            else:
+                return
+
+    async def _attempt(
+        self, call: Call, exchange: Exchange, record: Record, delivery: Delivery
+    ) -> None:
+        """One request upstream and its answer, relayed to the end."""
+        record.attempts += 1
+        request = exchange.request
+        if request is None:
+            await delivery.frames(exchange.local, [])
+            await delivery.finish([])
+            return
+        entry = call.target.entry
+        record.notes = request.notes
+        response = await self._services.client.open(request, entry.name, entry.timeouts)
+        try:
+            head = response.head
+            record.upstream_request_id = head.header("request-id") or head.header("x-request-id")
+            if head.status not in _OK:
+                raise exchange.error(head, await response.read_error())
+            decoder = exchange.decoder(head)
+            await self._relay(response, decoder, record, delivery, exchange.response_headers(head))
+        except BaseException:
+            response.close()
+            raise
+        self._release(response)
+        self._observe(call, exchange, decoder.usage)
+
+    async def _relay(
+        self,
+        response: UpstreamResponse,
+        decoder: ResponseDecoder,
+        record: Record,
+        delivery: Delivery,
+        headers: HeaderList,
+    ) -> None:
+        """Bytes to frames to the client until the answer is complete.
+
+        Raises:
+            UpstreamError: the answer failed; frames before the failure have been delivered.
+        """
+        is_open = True
+        while is_open:
+            broken: UpstreamError | None = None
+            try:
+                data = await _read(response, decoder)
+                frames = decoder.feed(data) if data else decoder.end()
+                is_open = bool(data) and not decoder.is_done
+            except UpstreamError as error:
+                # Broken after its ending was seen, an answer is still whole; the decoder knows.
+                broken, is_open = error, False
+                frames = decoder.settle() if decoder.waits_for_usage else decoder.end()
+            if frames:
+                if record.first_frame_s is None:
+                    record.first_frame_s = self._services.clock()
+                await delivery.frames(frames, headers)
+            record.usage = decoder.usage
+            if decoder.failure is not None:
+                raise broken or decoder.failure
+        await delivery.finish(headers)
+
+    async def _call(
+        self, target: Target, request: MessagesRequest, snapshot: Snapshot, record: Record
+    ) -> Call:
+        """Everything the attempt on `target` depends on."""
+        record.backend, record.upstream_model = target.entry.name, target.model
+        unusable = snapshot.unusable.get(target.entry.name)
+        if unusable is not None:
+            raise Rejected(unusable, status=401, kind="authentication_error", should_retry=False)
+        services = self._services
+        key = (target.entry.name, target.model)
+        return Call(
+            request=request,
+            target=target,
+            dialect=await services.probe.dialect_of(target.entry),
+            request_id=record.request_id,
+            entropy=services.entropy,
+            token_scale=services.calibration.scale(key),
+            reasoning=services.reasoning,
+            secrets=snapshot.secrets,
+            dropped=self._learned.get(key, ()),
+        )
+
+    async def _count_upstream(
+        self, call: Call, record: Record
+    ) -> tuple[int, HeaderList, bytes] | None:
+        """The backend's own count, or its error; None when it can not count."""
+        request = call.dialect.count_request(call)
+        if request is None:
+            return None
+        record.attempts += 1
+        entry = call.target.entry
+        response = await self._services.client.open(request, entry.name, entry.timeouts)
+        try:
+            body = await response.read_error()
+            head = response.head
+        finally:
+            response.close()
+        if head.status in _OK:
+            return 200, [("content-type", "application/json")], body
+        if head.status in _CANNOT_COUNT:
+            return None
+        raise call.dialect.exchange(call).error(head, body)
+
+    def _release(self, response: UpstreamResponse) -> None:
+        """Close the upstream; if only its last bytes are missing, wait for them elsewhere."""
+        if response.is_at_end:
+            response.close()
+        else:
+            self._services.spawner.spawn(_drain(response), name="drain upstream")
+
+    def _observe(self, call: Call, exchange: Exchange, usage: Usage | None) -> None:
+        """Learn how far the token estimate was off."""
+        if usage is not None and not usage.is_estimated and exchange.prompt_estimate:
+            real = (
+                usage.input_tokens
+                + usage.cache_read_input_tokens
+                + usage.cache_creation_input_tokens
+            )
+            key = (call.target.entry.name, call.target.model)
+            self._services.calibration.observe(key, real, exchange.prompt_estimate)
+
+    def _learn(self, call: Call, mended: Exchange) -> None:
+        """Remember a property that this target refuses."""
+        if mended.learned is not None:
+            key = (call.target.entry.name, call.target.model)
+            self._learned[key] = (*self._learned.get(key, ()), mended.learned)
+
+    def _failed(self, target: Target, record: Record, error: UpstreamError) -> None:
+        self._services.counters.failed(target.entry.name, error.message)
+        self._services.log.warning(
+            "attempt_failed",
+            request_id=record.request_id,
+            backend=target.entry.name,
+            model=target.model,
+            status=error.status,
+            error=error.message,
+            retry_after_s=error.retry_after_s,
+        )
+
+    def _finish(self, record: Record) -> None:
+        self._services.log.info("request_finished", **record.fields(self._services.clock()))
+
+
+def _retry_pause_s(error: UpstreamError) -> float | None:
+    """Seconds to wait before the same target is tried again; None when it must not be.
+
+    Only what certainly did not begin an answer is retried. A backend whose own words go to the
+    client is not: that client has its own retries, tuned to this very backend.
+    """
+    if isinstance(error, Unreachable):
+        return random.uniform(0.1, 0.3)  # noqa: S311 - jitter
+    if not isinstance(error, Rejected) or error.verbatim is not None:
+        return None
+    if error.status not in _RETRIED_STATUSES:
+        return None
+    wait_s = error.retry_after_s
+    if wait_s is None:
+        return random.uniform(0.3, 0.8)  # noqa: S311 - jitter
+    return wait_s if wait_s <= _RETRY_WAIT_MAX_S else None
+
+
+async def _read(response: UpstreamResponse, decoder: ResponseDecoder) -> bytes:
+    """The next bytes; a late usage chunk is waited for only so long."""
+    if not decoder.waits_for_usage:
+        return await response.read()
+    try:
+        async with asyncio.timeout(_USAGE_WAIT_S):
+            return await response.read()
+    except TimeoutError:
+        raise TimedOut("no usage came after the end of the answer") from None
+
+
+async def _drain(response: UpstreamResponse) -> None:
+    """Read the few bytes that end a body, so that its connection can be used again."""
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            while await response.read():
+                pass
+    except (TimeoutError, UpstreamError):
+        pass
+    finally:
+        response.close()
