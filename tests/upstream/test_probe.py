@@ -15,6 +15,8 @@ from llmproxyd.upstream.probe import ProtocolProbe, detect_quietly
 
 OPENAI = SimpleNamespace(name="openai")
 ANTHROPIC = SimpleNamespace(name="anthropic")
+ASKED = web.AppKey("asked", list)
+KEY = web.AppKey("key", dict)
 BACKEND = Backend(kind="self-hosted", dialects=(OPENAI, ANTHROPIC), placeholder_key="dummy")
 
 
@@ -35,15 +37,16 @@ def serve(aiohttp_server):
 
     async def start(*endpoints: str, models: object = None, models_status: int = 200):
         app = web.Application()
-        app["asked"] = []
+        app[ASKED] = []
+        app[KEY] = {}
 
         async def refuse(request: web.Request) -> web.Response:
-            app["asked"].append((request.method, request.path))
+            app[ASKED].append((request.method, request.path))
             return web.json_response({"error": "messages is required"}, status=400)
 
         async def list_models(request: web.Request) -> web.Response:
-            app["asked"].append((request.method, request.path))
-            app["key"] = request.headers.get("Authorization")
+            app[ASKED].append((request.method, request.path))
+            app[KEY]["authorization"] = request.headers.get("Authorization")
             return web.json_response(models, status=models_status)
 
         if models is not None:
@@ -90,7 +93,7 @@ async def test_detection_happens_once_per_url_however_many_wait(probe, serve):
     server = await serve(CHAT)
     await asyncio.gather(*[probe.dialect_of(entry(server.url)) for _ in range(5)])
     await probe.dialect_of(entry(server.url, name="another"))
-    assert server.app["asked"] == [("POST", CHAT)]
+    assert server.app[ASKED] == [("POST", CHAT)]
     assert probe.known(entry(server.url)) is OPENAI
 
 
@@ -101,7 +104,7 @@ async def test_configured_dialect_is_never_probed(probe):
 async def test_key_is_sent_with_the_question(probe, serve):
     server = await serve(models={"data": [{"id": "m", "owned_by": "vllm"}]})
     await probe.dialect_of(entry(server.url, secret=Secret("k-123456")))
-    assert server.app["key"] == "Bearer k-123456"
+    assert server.app[KEY] == {"authorization": "Bearer k-123456"}
 
 
 async def test_server_that_speaks_neither_is_an_error_with_the_fix(probe, serve):
