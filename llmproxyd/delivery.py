@@ -141,14 +141,13 @@ class Delivery:
 
     def _tick(self) -> None:
         """Ping if nothing was sent for the interval; one timer a stream, not one a frame."""
-        silent_s = self._loop.time() - self._sent_s
-        if silent_s < PING_INTERVAL_S or self._is_pinging:
-            wait_s = max(PING_INTERVAL_S - silent_s, 1.0)
-        else:
-            wait_s = PING_INTERVAL_S
-            self._is_pinging = True
-            self._spawner.spawn(self._ping(), name="ping")
-        self._timer = self._loop.call_later(wait_s, self._tick)
+        rest_s = PING_INTERVAL_S - (self._loop.time() - self._sent_s)
+        if rest_s <= 0:
+            rest_s = PING_INTERVAL_S
+            if not self._is_pinging:  # else the client reads slowly; one ping waits already
+                self._is_pinging = True
+                self._spawner.spawn(self._ping(), name="ping")
+        self._timer = self._loop.call_later(rest_s, self._tick)
 
     async def _ping(self) -> None:
         try:

@@ -21,7 +21,9 @@ BACKEND = Backend(kind="self-hosted", dialects=(OPENAI, ANTHROPIC), placeholder_
 
 
 def entry(url: str, **fields) -> BackendEntry:
-    return BackendEntry(**{"name": "mine", "backend": BACKEND, "url": url, "dialect": None} | fields)
+    return BackendEntry(
+        **{"name": "mine", "backend": BACKEND, "url": url, "dialect": None} | fields
+    )
 
 
 @pytest.fixture
