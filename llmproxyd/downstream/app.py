@@ -33,7 +33,7 @@ _SESSION_HEADER: Final = "x-claude-code-session-id"
 class Admission(Protocol):
     """Who may begin a request now; keeps track of those in flight."""
 
-    def admit(self, record: Record) -> AbstractContextManager[object]:
+    def admit(self, request_id: str, path: str) -> AbstractContextManager[object]:
         """Enter for the time of one request. Raises Draining when no new ones are taken."""
         ...
 
@@ -95,8 +95,8 @@ class ProxyApp:
             raise  # the client is gone; there is nobody to answer
         except Exception:
             self._parts.log.exception("request_crashed", request_id=request_id)
-            error = ProxyError("internal error of the proxy; its log has the details")
-            return _response(*error_answer(error, request_id))
+            crash = ProxyError("internal error of the proxy; its log has the details")
+            return _response(*error_answer(crash, request_id))
 
     async def _dispatch(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -116,7 +116,7 @@ class ProxyApp:
         parsed = await self._read(request, snapshot, query)
         record = self._record(parsed, request_id, "/v1/messages")
         sink = HttpSink(request)
-        with self._parts.admission.admit(record):
+        with self._parts.admission.admit(request_id, record.path):
             await self._parts.pipeline.messages(parsed, snapshot, record, sink)
         if sink.response is None:
             raise RuntimeError("the pipeline gave no answer")
@@ -126,7 +126,7 @@ class ProxyApp:
         snapshot = self._parts.store.current
         parsed = await self._read(request, snapshot, query)
         record = self._record(parsed, request_id, "/v1/messages/count_tokens")
-        with self._parts.admission.admit(record):
+        with self._parts.admission.admit(request_id, record.path):
             answer = await self._parts.pipeline.count_tokens(parsed, snapshot, record)
         return _response(*answer)
 
