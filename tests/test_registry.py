@@ -82,13 +82,13 @@ def test_provider_of_another_package_is_found_by_its_entry_point(packages: Path)
 
 def test_kind_that_is_defined_twice_names_both_origins(providers: Path) -> None:
     (providers / "tried_again.py").write_text(provider("vllm"))
-    with pytest.raises(ValueError, match="twice: in module .*tried_again and in module .*vllm"):
+    with pytest.raises(ValueError, match=r"twice: in module .*tried_again and in module .*vllm"):
         discover()
 
 
 def test_entry_point_may_not_take_the_place_of_a_provider(packages: Path) -> None:
     install(packages, "thief", provider("anthropic"))
-    with pytest.raises(ValueError, match="in module .*anthropic and in entry point thief = "):
+    with pytest.raises(ValueError, match=r"in module .*anthropic and in entry point thief = "):
         discover()
 
 
