@@ -1,12 +1,14 @@
 """The configuration as frozen structs, after parsing: durations in seconds, sizes in bytes.
 
-Defaults here are the defaults of the product. `parse.py` turns TOML into these and knows the
-written forms ("30s", "32MiB", `{ env = "NAME" }`). The reference page is `docs/configuration.md`.
+Defaults here are the defaults of the product. The structs also say how a value is written: the
+key in the file is the field's `name=` where that differs, a constraint stands in its type, and
+`extra={"written": …}` names a written form of its own ("30s", "32MiB", `{ env = "NAME" }`) that
+`decode.py` knows. So a new key is one field here and one row in `docs/configuration.md`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,20 +36,33 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"SecretRef(file={self.file!r})" if self.file is not None else "SecretRef(literal)"
 
 
-class ServerConfig(msgspec.Struct, frozen=True):
-    """`[server]`: the proxy port. `host` and `port` need a restart to change."""
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Kind = Annotated[str, msgspec.Meta(min_length=1, extra={"written": "kind"})]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Tokens = Annotated[int, msgspec.Meta(gt=0)]
+Retries = Annotated[int, msgspec.Meta(ge=0, le=10)]
+Seconds = Annotated[float, msgspec.Meta(extra={"written": "duration"})]
+Bytes = Annotated[int, msgspec.Meta(gt=0, extra={"written": "size"})]
+Key = Annotated[SecretRef, msgspec.Meta(extra={"written": "secret"})]
 
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    max_body_bytes: int = 32 * MIB
-    drain_timeout_s: float = 30.0
+
+class ServerConfig(msgspec.Struct, frozen=True):
+    """`[server]`: the proxy port. `host` and `port` need a restart to change.
+
+    `port = 0` lets the system pick a free one.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Port = DEFAULT_PORT
+    max_body_bytes: Bytes = msgspec.field(default=32 * MIB, name="max_body")
+    drain_timeout_s: Seconds = msgspec.field(default=30.0, name="drain_timeout")
 
 
 class ModelLimits(msgspec.Struct, frozen=True):
     """`[backends.NAME.limits."MODEL"]`: what one model can take, in tokens, and what it can do."""
 
-    context_window: int | None = None
-    max_output: int | None = None
+    context_window: Tokens | None = None
+    max_output: Tokens | None = None
     vision: bool | None = None
     tools: bool | None = None
     reasoning: bool | None = None
@@ -56,26 +71,26 @@ class ModelLimits(msgspec.Struct, frozen=True):
 class TimeoutsConfig(msgspec.Struct, frozen=True):
     """`timeouts = {…}` of a backend, in seconds; None keeps the provider's preset, 0 is no limit."""
 
-    connect_s: float | None = None
-    first_byte_s: float | None = None
-    idle_s: float | None = None
+    connect_s: Seconds | None = msgspec.field(default=None, name="connect")
+    first_byte_s: Seconds | None = msgspec.field(default=None, name="first_byte")
+    idle_s: Seconds | None = msgspec.field(default=None, name="idle")
 
 
 class BackendConfig(msgspec.Struct, frozen=True):
     """`[backends.NAME]`: one provider entry."""
 
-    type: str
-    url: str | None = None
+    type: Kind
+    url: Text | None = None
     protocol: Literal["auto", "anthropic", "openai"] = "auto"
-    model: str | None = None
-    models: dict[str, str] = {}
-    api_key: SecretRef | None = None
+    model: Text | None = None
+    models: dict[str, Text] = {}
+    api_key: Key | None = None
     description: str = ""
-    context_window: int | None = None
-    max_output: int | None = None
+    context_window: Tokens | None = None
+    max_output: Tokens | None = None
     limits: dict[str, ModelLimits] = {}
     timeouts: TimeoutsConfig = TimeoutsConfig()
-    retries: int = 1
+    retries: Retries = 1
     quirks: dict[str, Any] = {}
 
 
@@ -94,8 +109,8 @@ class Config(msgspec.Struct, frozen=True):
         fallback: names tried in order before anything has reached the client.
     """
 
-    backend: str | None = None
-    fallback: tuple[str, ...] = ()
+    backend: Text | None = None
+    fallback: tuple[Text, ...] = ()
     server: ServerConfig = ServerConfig()
     backends: dict[str, BackendConfig] = {}
     log: LogConfig = LogConfig()
