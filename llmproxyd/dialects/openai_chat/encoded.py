@@ -20,6 +20,7 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
         omits_thinking: it asked for them without text (`display: "omitted"`).
         max_tokens: the output budget that went up.
         prompt_tokens: estimate of the prompt, calibrated.
+        raw_prompt_tokens: the same, uncalibrated.
     """
 
     body: bytes
@@ -33,3 +34,4 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
     omits_thinking: bool = False
     max_tokens: int = 0
     prompt_tokens: int = 0
+    raw_prompt_tokens: int = 0
