@@ -33,7 +33,7 @@ _TOOL_NAMES = (
 _CODE = '''def handle(self, request):
     """Return the answer for one request."""
     if request.get("kind") == "a\\\\b":
-        raise ValueError(f"bad kind: {request['kind']!r}")  # caf\u00e9 \u2014 \u2713
+        raise ValueError(f"bad kind: {request['kind']!r}")  # café — ✓
     return {"ok": True, "n": 1.5e3, "t": "\\t"}
 '''
 

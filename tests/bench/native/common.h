@@ -45,6 +45,7 @@ static inline void reserve(struct buffer *b, size_t n) {
 }
 
 static inline void append(struct buffer *b, const char *bytes, size_t n) {
+    if (!n) return;
     reserve(b, n);
     memcpy(b->bytes + b->length, bytes, n);
     b->length += n;
