@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from llmproxyd.delivery import Delivery, HeaderList, Sink, Spawner, error_answer
-from llmproxyd.errors import ProxyError, Rejected, TimedOut, Unreachable, UpstreamError
+from llmproxyd.errors import Draining, ProxyError, Rejected, TimedOut, Unreachable, UpstreamError
 from llmproxyd.ledger.calibration import Calibration
 from llmproxyd.ledger.counters import Counters
 from llmproxyd.ledger.record import Record
@@ -37,6 +37,8 @@ _DRAIN_S: Final = 0.25
 # The longest pause before a retry of our own; beyond it the client waits better (section 4.2).
 _RETRY_WAIT_MAX_S: Final = 5.0
 _RETRIED_STATUSES: Final = frozenset({429, 502, 503, 529})
+# How long clients may take to read the error that ends their stream.
+_ABORT_S: Final = 2.0
 _OK: Final = range(200, 300)
 # Answers to count_tokens that mean "this server can not count".
 _CANNOT_COUNT: Final = frozenset({404, 405, 501})
@@ -75,6 +77,8 @@ class Pipeline:
         self._services = services
         # Request properties that a (backend, model) has refused: not sent again (section 1.12).
         self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_aborted = False
 
     async def messages(
         self, request: MessagesRequest, snapshot: Snapshot, record: Record, sink: Sink
@@ -84,6 +88,8 @@ class Pipeline:
         Cancellation (the client has left) closes the upstream and is raised on.
         """
         delivery = Delivery(sink, self._services.spawner, record.request_id, streams=request.stream)
+        task = _current_task()
+        self._running.add(task)
         try:
             plan = make_plan(snapshot.entries, snapshot.active, snapshot.fallback, request.model)
             await self._serve(plan, request, snapshot, record, delivery)
@@ -92,8 +98,12 @@ class Pipeline:
             await delivery.refuse(error)
         except (asyncio.CancelledError, ConnectionError):
             record.result, record.status = "cancelled", 499
-            raise
+            if not self._is_aborted:
+                raise
+            task.uncancel()
+            await delivery.refuse(Draining("llmproxyd is shutting down; try again in a moment"))
         finally:
+            self._running.discard(task)
             delivery.close()
             self._finish(record)
 
@@ -114,6 +124,15 @@ class Pipeline:
         finally:
             self._finish(record)
         return 200, [("content-type", "application/json"), ("request-id", record.request_id)], body
+
+    async def abort(self) -> None:
+        """End all that is in flight with an `overloaded_error`, which clients retry."""
+        self._is_aborted = True
+        running = tuple(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_ABORT_S)
 
     async def _serve(
         self,
@@ -305,6 +324,13 @@ class Pipeline:
 
     def _finish(self, record: Record) -> None:
         self._services.log.info("request_finished", **record.fields(self._services.clock()))
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("called outside a task")
+    return task
 
 
 def _retry_pause_s(error: UpstreamError) -> float | None:
