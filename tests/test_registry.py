@@ -82,7 +82,7 @@ def test_provider_of_another_package_is_found_by_its_entry_point(packages: Path)
 
 def test_kind_that_is_defined_twice_names_both_origins(providers: Path) -> None:
     (providers / "tried_again.py").write_text(provider("vllm"))
-    with pytest.raises(ValueError, match=r"twice: in module .*tried_again and in module .*vllm"):
+    with pytest.raises(ValueError, match=r"twice: in module .*vllm and in module .*tried_again"):
         discover()
 
 
