@@ -37,6 +37,7 @@ STATUS = Status(
         ),
     ),
 )  # fmt: skip
+RELOADED = ReloadReply(generation=4, changed=("backend: vast",))
 
 
 @dataclass
@@ -44,7 +45,7 @@ class ScriptedHost:
     """What the control API calls; see `ControlHost`."""
 
     answer: Status = STATUS
-    reply: ReloadReply = ReloadReply(generation=4, changed=("backend: vast",))
+    reply: ReloadReply = RELOADED
     error: Exception | None = None
     calls: list[tuple[object, ...]] = field(default_factory=list)
 

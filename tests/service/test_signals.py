@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """\
+import asyncio, sys
+from llmproxyd.service.signals import signal_handlers
+async def main():
+    end = asyncio.Event()
+    def say(word):
+        print(word, flush=True)
+        if word == "now":
+            end.set()
+    with signal_handlers(
+        drain=lambda: say("drain"), stop_now=lambda: say("now"), reload=lambda: say("reload")
+    ):
+        say("ready")
+        await end.wait()
+    say("after")
+    await asyncio.sleep(60)
+if sys.argv[1] == "uvloop":
+    import uvloop
+    uvloop.run(main())
+else:
+    asyncio.run(main())
+"""
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def child(request):
+    """A real process with the handlers; says what they were called for."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD, request.param], stdout=subprocess.PIPE, text=True
+    )
+    assert "ready\n" == process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def _answers(child, *signals):
+    words = []
+    for number in signals:
+        child.send_signal(number)
+        words.append(child.stdout.readline().strip())
+    return words
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_termination_drains_and_the_second_is_at_once(child, first, second):
+    assert ["drain", "now"] == _answers(child, first, second)
+
+
+def test_every_hangup_reloads(child):
+    assert ["reload", "reload"] == _answers(child, signal.SIGHUP, signal.SIGHUP)
+
+
+def test_a_hangup_between_does_not_count_as_termination(child):
+    signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    assert ["drain", "reload", "now"] == _answers(child, *signals)
+
+
+def test_afterwards_signals_do_what_they_usually_do(child):
+    _answers(child, signal.SIGTERM, signal.SIGTERM)
+    assert "after\n" == child.stdout.readline()
+    child.send_signal(signal.SIGTERM)
+    assert -signal.SIGTERM == child.wait(10)
