@@ -18,6 +18,7 @@ BACKENDS = "llmproxyd/backends/"
 # Source file to the words that it may use, each with what the word means there.
 NAMED_AFTER = {
     "llmproxyd/config/schema.py": {"anthropic"},  # a dialect
+    "llmproxyd/dialects/anthropic/dialect.py": {"anthropic"},  # a dialect
     "llmproxyd/upstream/probe.py": {
         "anthropic",  # a dialect
         *("litellm", "llamacpp", "vllm"),  # `owned_by` of a server's model list
