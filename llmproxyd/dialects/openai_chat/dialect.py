@@ -1,0 +1,50 @@
+"""The OpenAI Chat Completions dialect, as the rest of the proxy sees it."""
+
+from __future__ import annotations
+
+import math
+
+from llmproxyd.dialects.openai_chat.exchange import ChatExchange
+from llmproxyd.dialects.openai_chat.local import LocalExchange
+from llmproxyd.dialects.openai_chat.request import encode_body, local_answer_kind
+from llmproxyd.errors import BadRequest
+from llmproxyd.spi import Call, Exchange, UpstreamRequest
+from llmproxyd.wire.messages import decode_body
+from llmproxyd.wire.tokens import estimate_prompt_tokens
+
+
+class OpenAIChat:
+    """`spi.Dialect`: Messages requests as Chat Completions requests, and back."""
+
+    name = "openai"
+
+    def exchange(self, call: Call) -> Exchange:
+        """Translate the request of `call`.
+
+        Raises:
+            BadRequest: it is malformed, does not fit the backend's window, or asks for what
+                this backend can not do.
+        """
+        body = decode_body(call.request.raw)
+        encoded = encode_body(call, body)
+        kind = local_answer_kind(call, body)
+        return ChatExchange(call, encoded) if kind is None else LocalExchange(call, encoded, kind)
+
+    def count_request(self, call: Call) -> UpstreamRequest | None:
+        """None: no Chat Completions server counts a whole request the same way as another."""
+        return None
+
+    def estimate_tokens(self, call: Call) -> int:
+        """Tokens of the request, tools included, scaled by what was learned.
+
+        Raises:
+            BadRequest: the body is malformed.
+        """
+        body = decode_body(call.request.raw)
+        messages = body.get("messages")
+        if not isinstance(messages, list):
+            problem = "Field required" if messages is None else "Input should be a valid array"
+            raise BadRequest(f"messages: {problem}")
+        quirks = call.target.quirks
+        tokens = estimate_prompt_tokens(body, has_vision=quirks.vision, reads_pdf=quirks.pdf)
+        return math.ceil(tokens * (call.token_scale or 1.0))
