@@ -21,6 +21,11 @@ class Position(NamedTuple):
     column: int
 
 
+def quoted(text: str) -> str:
+    """`text` in quotes, on one line whatever it holds; JSON's form is TOML's too."""
+    return msgspec.json.encode(text).decode()
+
+
 def dotted(path: KeyPath) -> str:
     """A key path as a person would write it: `backends."my box".url`, `fallback[1]`."""
     text = ""
@@ -28,7 +33,7 @@ def dotted(path: KeyPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            key = part if _BARE_KEY.fullmatch(part) else '"' + part.replace('"', '\\"') + '"'
+            key = part if _BARE_KEY.fullmatch(part) else quoted(part)
             text += f".{key}" if text else key
     return text
 

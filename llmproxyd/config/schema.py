@@ -64,7 +64,6 @@ class ModelLimits(msgspec.Struct, frozen=True):
     context_window: Tokens | None = None
     max_output: Tokens | None = None
     vision: bool | None = None
-    tools: bool | None = None
     reasoning: bool | None = None
 
 

@@ -72,7 +72,6 @@ def compile_entry(name: str, written: BackendConfig, world: World, places: Place
     missing = secret if isinstance(secret, Missing) else None
     if problems:
         return Compiled(None, problems, missing)
-    repair = backend.quirks.repair or not _is_genuine(url, world)
     limits = _limits(written, backend.limits)
     entry = BackendEntry(
         name=name,
@@ -82,7 +81,7 @@ def compile_entry(name: str, written: BackendConfig, world: World, places: Place
         secret=secret if isinstance(secret, Secret) else None,
         model=written.model,
         models=written.models,
-        quirks=backend.quirks.updated({"repair": repair, **flags}),
+        quirks=backend.quirks.updated({"repair": not _is_genuine(url, world), **flags}),
         model_quirks=(*backend.model_quirks, *_written_quirks(flags, written.limits)),
         limits=limits,
         model_limits={model: _limits(own, limits) for model, own in written.limits.items()},
@@ -110,7 +109,8 @@ def _secret(written: BackendConfig, backend: Backend, world: World) -> Secret | 
 
 
 def _is_genuine(url: str, world: World) -> bool:
-    """The default provider's own host: the one whose events need no repair (section 8)."""
+    """The default provider's own host: the one whose events need no repair, whatever the preset
+    says (translation spec, section 8)."""
     own = world.default.base_url if world.default else None
     return own is not None and urlsplit(url).hostname == urlsplit(own).hostname
 

@@ -56,8 +56,8 @@ class ConfigFile:
             raise self._error("there is no such file", "check --config") from error
         except UnicodeDecodeError as error:
             before = error.object[: error.start]
-            line = before.count(b"\\n") + 1
-            column = len(before[before.rfind(b"\\n") + 1 :].decode()) + 1
+            line = before.count(b"\n") + 1
+            column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
             raise self._error("not UTF-8 text", "save it as UTF-8", line, column) from error
         except OSError as error:
             raise self._error(f"can not be read: {error.strerror}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from llmproxyd.config.parse import Parsed
-from llmproxyd.config.places import KeyPath, Places
+from llmproxyd.config.places import KeyPath, Places, dotted, quoted
 from llmproxyd.config.schema import BackendConfig, Config
 from llmproxyd.config.suggest import did_you_mean
 from llmproxyd.errors import ConfigError, Problem
@@ -115,15 +115,15 @@ def _unknown_names(
         if name in compiled or places.is_written(("backends", name)):
             continue
         is_kind = name in world.kinds
-        add = f'add [backends.{name}] with type = "{name}"'
+        add = f'add [{dotted(("backends", name))}] with type = "{name}"'
         hint = add if is_kind else did_you_mean(name, compiled)
-        yield places.problem(path, f'there is no backend "{name}"', hint)
+        yield places.problem(path, f"there is no backend {quoted(name)}", hint)
 
 
 def _unknown_override(override: str | None, compiled: Mapping[str, Compiled]) -> Iterator[Problem]:
     if override is not None and override not in compiled:
         hint = did_you_mean(override, compiled)
-        yield Problem("", f'there is no backend "{override}" to use', hint)
+        yield Problem("", f"there is no backend {quoted(override)} to use", hint)
 
 
 def _missing_keys(

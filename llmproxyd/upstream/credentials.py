@@ -57,7 +57,7 @@ def _from_file(path: str, read_key: KeyReader) -> Secret | Missing:
         hint = "check the path, and that the daemon's user may read it"
         return Missing(f"the key file {shown} can not be read: {error.strerror or error}", hint)
     except UnicodeDecodeError:
-        value = "not text"
+        value = ""
     return _checked(value, Missing(f"the key file {shown} does not hold a key", _HINT))
 
 
