@@ -48,8 +48,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 def splice(raw: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     """`raw` with the top-level members named in `changes` replaced, or removed where None.
 
-    Every occurrence of a key counts. A key that does not occur is not added. Text that is not a
-    JSON object is returned as it is.
+    Every occurrence of a key counts. A key that does not occur is not added. In text that is not
+    JSON, only members before the fault are found; it is never an error.
 
     Args:
         raw: the text of a JSON object.
@@ -70,7 +70,7 @@ def splice(raw: bytes, changes: Mapping[str, bytes | None]) -> bytes:
 
 
 def find_members(raw: bytes) -> Iterator[Member]:
-    """The members of the outermost object of `raw`, in order; none if it is no JSON object."""
+    """The members of the outermost object of `raw`, in order; none if it is no object."""
     try:
         values: dict[str, msgspec.Raw] = _values(raw)
     except msgspec.ValidationError:
@@ -83,7 +83,7 @@ def find_members(raw: bytes) -> Iterator[Member]:
         name = _name(key[1])
         end = _value_end(raw, key.end(), values.get(name))
         following = _NEXT.match(raw, end)
-        if following is None:
+        if following is None or end == key.end():
             return
         yield Member(name, at, key.end(), end)
         if following[1] == b"}":

@@ -58,18 +58,18 @@ class ExactStream:
         """Frames completed by these bytes."""
         if self.failure is not None:
             return []
-        self._unframed += data
         try:
             events = self._sse.feed(data)
         except BrokeProtocol as error:
             self.failure = error
             return []
-        if not events:
-            return []
-        if not (self._is_begun or self._lead) and self._unframed.startswith(_BOM):
-            self._lead = _BOM
-            del self._unframed[: len(_BOM)]
-        del self._unframed[: sum([len(event.raw) for event in events])]
+        framed = sum([len(event.raw) for event in events])
+        if self._unframed or framed != len(data):
+            self._unframed += data
+            if events and not (self._is_begun or self._lead) and self._unframed.startswith(_BOM):
+                self._lead = _BOM
+                framed += len(_BOM)
+            del self._unframed[:framed]
         return self._frames(events) if self._is_begun else self._begin(events)
 
     def end(self) -> list[Frame]:
