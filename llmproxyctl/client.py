@@ -31,7 +31,6 @@ QUICK_S: Final = 2.0
 # Reading a configuration may mean asking slow disks and secret stores.
 RELOAD_S: Final = 30.0
 _RETRY_EVERY_S: Final = 0.05
-_REPLY_BYTES_MAX: Final = 16 * 1024 * 1024
 _ERROR_STATUS: Final = 400
 _ROOT_UID: Final = 0
 _EXIT_OF_STATUS: Final = {403: schema.EXIT_NOT_ALLOWED, 422: schema.EXIT_NOT_CONFIGURED}
@@ -137,7 +136,7 @@ class ControlClient:
             self._check_owner()
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, response.read(_REPLY_BYTES_MAX)
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise self._explained(error, timeout_s) from None
         finally:
