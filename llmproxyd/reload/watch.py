@@ -106,8 +106,9 @@ class Reloader:
             return self._swap(snapshot, reason)
 
     async def use(self, name: str) -> ReloadOutcome:
-        """Make the backend `name` active, whatever the configuration says; nothing is read again
-        but keys.
+        """Make the backend `name` active, whatever the configuration says.
+
+        The file is not read again, so a broken one is no obstacle; keys are.
 
         Raises:
             ConfigError: there is no such backend, or it can not be used; nothing has changed.
