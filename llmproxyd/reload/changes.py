@@ -11,7 +11,7 @@ from llmproxyd.config.schema import BackendConfig, Config, SecretRef
 from llmproxyd.reload.snapshot import Snapshot
 
 # What a running daemon can not change: it listens there already, or has set up its log.
-NEEDS_RESTART = ("server.host", "server.port", "log.format")
+NEEDS_RESTART = ("server.host", "server.port", "log.level", "log.format")
 
 
 def changes(old: Snapshot, new: Snapshot) -> tuple[str, ...]:

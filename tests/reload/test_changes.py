@@ -65,8 +65,8 @@ def test_override_is_a_change_of_backend() -> None:
         ("", "", ()),
         ("", "server.port = 9\nserver.host = '::1'", ("server.host", "server.port")),
         ("server.port = 0", "server.port = 0", ()),
-        ("", "log.format = 'json'", ("log.format",)),
-        ("", f"server.max_body = '1MiB'\nlog.level = 'debug'\nbackend = 'x'\n{X}", ()),
+        ("", "log.format = 'json'\nlog.level = 'debug'", ("log.level", "log.format")),
+        ("", f"server.max_body = '1MiB'\nbackend = 'x'\n{X}", ()),
     ],
 )
 def test_what_waits_for_a_restart_is_named(
