@@ -106,13 +106,14 @@ async def _serve(
         stack.push_async_callback(proxy.cleanup)
         house.lifecycle.set_ready()
         status = house.standing.status()
-        logs.logger.info("daemon_started", base_url=status.base_url, backend=status.active)
-        ready.ok(schema.to_json(status))
         with signal_handlers(
             drain=lambda: house.standing.stop(None),
             stop_now=lambda: house.standing.stop(0),
             reload=house.reload,
         ):
+            # Only now: whoever waited may signal at once, and an unhandled HUP would kill us.
+            logs.logger.info("daemon_started", base_url=status.base_url, backend=status.active)
+            ready.ok(schema.to_json(status))
             await house.lifecycle.stop_requested()
             await _drain(house, proxy, logs.logger)
 
