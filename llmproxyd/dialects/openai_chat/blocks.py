@@ -32,6 +32,7 @@ _DROPPED = frozenset(
     }
 )
 _SERVER_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
+_ASSISTANT_KINDS = frozenset({"text", "compaction", "tool_use", "thinking", *_SERVER_CALLS})
 _SERVER_RESULT = "_tool_result"
 # What of a server tool's result is readable, in the order in which it is told.
 _READABLE = (
@@ -46,10 +47,6 @@ _encode = msgspec.json.Encoder().encode
 def is_kept(block: Block, role: str, scope: Scope) -> bool:
     """True when translation makes something of `block` in a message of `role`."""
     kind = kind_of(block)
-    if kind == "text":
-        return not is_blank(text_of(block.get("text")))
-    if kind == "compaction":
-        return not is_blank(_summary(block))
     is_known = kind not in _DROPPED and (
         kind in _ASSISTANT_KINDS or kind.endswith(_SERVER_RESULT)
         if role == "assistant"
@@ -57,18 +54,18 @@ def is_kept(block: Block, role: str, scope: Scope) -> bool:
     )
     if not is_known:
         scope.note("dropped_block", kind or "untyped")
-    return is_known
-
-
-_ASSISTANT_KINDS = frozenset({"tool_use", "thinking", *_SERVER_CALLS})
+        return False
+    read = _TEXTS.get(kind)
+    return read is None or not is_blank(read(block))
 
 
 def user_parts(block: Block, scope: Scope) -> list[Part]:
     """The parts of a user block other than a tool_result, or of one item in a tool result."""
     kind = kind_of(block)
-    translate = _USER.get(kind)
-    if translate is not None:
-        return translate(block, scope)
+    if kind in _TEXTS:
+        return [_TEXTS[kind](block)]
+    if kind in _PARTS:
+        return _PARTS[kind](block, scope)
     if kind in _SERVER_CALLS or kind.endswith(_SERVER_RESULT):
         return [server_text(block, {}, scope)]
     scope.note("unknown_block", kind or "untyped")
@@ -76,16 +73,20 @@ def user_parts(block: Block, scope: Scope) -> list[Part]:
     return [_encode(plain).decode()[:UNKNOWN_MAX_CHARS]]
 
 
-def _text(block: Block, _scope: Scope) -> list[Part]:
-    return [text_of(block.get("text"))]
+def _text(block: Block) -> str:
+    return text_of(block.get("text"))
 
 
-def _search_result(block: Block, _scope: Scope) -> list[Part]:
+def _search_result(block: Block) -> str:
     content = block.get("content")
     items = content if isinstance(content, list) else []
     texts = [text_of(item.get("text")) for item in items if isinstance(item, dict)]
     head = [text_of(block.get("title")), text_of(block.get("source"))]
-    return ["\n".join(filter(None, head + texts))]
+    return "\n".join(filter(None, head + texts))
+
+
+def _summary(block: Block) -> str:
+    return "\n".join(_readable(block.get("content")))
 
 
 def _tool_reference(block: Block, scope: Scope) -> list[Part]:
@@ -94,21 +95,15 @@ def _tool_reference(block: Block, scope: Scope) -> list[Part]:
     return [f"[tool available: {upstream_name(name)}]"]
 
 
-def _compaction(block: Block, _scope: Scope) -> list[Part]:
-    return [_summary(block)]
-
-
-def _summary(block: Block) -> str:
-    return "\n".join(_readable(block.get("content")))
-
-
-_USER: dict[str, Callable[[Block, Scope], list[Part]]] = {
+_TEXTS: dict[str, Callable[[Block], str]] = {
     "text": _text,
+    "search_result": _search_result,
+    "compaction": _summary,
+}
+_PARTS: dict[str, Callable[[Block, Scope], list[Part]]] = {
     "image": image_parts,
     "document": document_parts,
-    "search_result": _search_result,
     "tool_reference": _tool_reference,
-    "compaction": _compaction,
 }
 
 
@@ -120,13 +115,8 @@ def assistant_text(block: Block, server_names: dict[str, str], scope: Scope) -> 
         server_names: ids to names of the server tool calls so far; a call adds its own.
         scope: the translation it belongs to.
     """
-    match kind_of(block):
-        case "text":
-            return text_of(block.get("text"))
-        case "compaction":
-            return _summary(block)
-        case _:
-            return server_text(block, server_names, scope)
+    read = _TEXTS.get(kind_of(block))
+    return server_text(block, server_names, scope) if read is None else read(block)
 
 
 def server_text(block: Block, names: dict[str, str], scope: Scope) -> str:

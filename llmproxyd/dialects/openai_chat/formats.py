@@ -40,7 +40,7 @@ def plan_format(body: dict[str, Any], quirks: Quirks, *, has_tools: bool) -> For
             return FormatPlan({"response_format": kind})
         case "json_object":
             return FormatPlan({"response_format": {"type": "json_object"}}, system_text)
-        case "none":
+        case _:
             return FormatPlan({}, system_text)
 
 

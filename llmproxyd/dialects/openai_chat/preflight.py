@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llmproxyd.dialects.openai_chat.overflow import too_long_message
 from llmproxyd.errors import BadRequest
 from llmproxyd.spi import Call
+from llmproxyd.wire.overflow import too_long_message
 
 _MARGIN = 512
 # How far an estimate that no answer has confirmed may be above the truth.
@@ -25,4 +25,4 @@ def preflight(call: Call, prompt_tokens: int) -> None:
     else:
         is_too_long = prompt_tokens > window - _MARGIN
     if is_too_long:
-        raise BadRequest(too_long_message(max(prompt_tokens, window + 1), window))
+        raise BadRequest(too_long_message(prompt_tokens, window))
