@@ -89,7 +89,17 @@ async def _serve(
     """Everything between the command line and the last connection."""
     loaded = _load(options, environ)
     store = loaded.store
+    lifecycle = Lifecycle(time.monotonic)
+    reload_wanted = asyncio.Event()
     async with AsyncExitStack() as stack:
+        # Outermost, so that a signal during the last steps does not cut them short.
+        stack.enter_context(
+            signal_handlers(
+                drain=lambda: lifecycle.request_stop(store.current.config.server.drain_timeout_s),
+                stop_now=lambda: lifecycle.request_stop(0),
+                reload=reload_wanted.set,
+            )
+        )
         logs = Logs(
             store.current.config.log,
             stderr,
@@ -98,24 +108,18 @@ async def _serve(
         )
         stack.callback(logs.close)
         claimed = _claim(options, environ, store.current, stack)
-        house = await _build(loaded, claimed, environ, logs.logger, stack)
-        stack.push_async_callback(
-            (await serve_control(house.standing, claimed.control, logs.logger)).cleanup
-        )
+        house = await _build(loaded, claimed, environ, lifecycle, (logs.logger, stack))
+        control = await serve_control(house.standing, claimed.control, logs.logger)
+        stack.push_async_callback(control.cleanup)
         proxy = await _serve_proxy(house.app, claimed.listeners)
         stack.push_async_callback(proxy.cleanup)
-        house.lifecycle.set_ready()
+        house.tasks.spawn(house.standing.reload_whenever(reload_wanted), name="reload on HUP")
+        lifecycle.set_ready()
         status = house.standing.status()
-        with signal_handlers(
-            drain=lambda: house.standing.stop(None),
-            stop_now=lambda: house.standing.stop(0),
-            reload=house.reload,
-        ):
-            # Only now: whoever waited may signal at once, and an unhandled HUP would kill us.
-            logs.logger.info("daemon_started", base_url=status.base_url, backend=status.active)
-            ready.ok(schema.to_json(status))
-            await house.lifecycle.stop_requested()
-            await _drain(house, proxy, logs.logger)
+        logs.logger.info("daemon_started", base_url=status.base_url, backend=status.active)
+        ready.ok(schema.to_json(status))
+        await lifecycle.stop_requested()
+        await _drain(lifecycle, house.pipeline, proxy, logs.logger)
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -171,28 +175,23 @@ class House(msgspec.Struct, frozen=True):
 
     app: ProxyApp
     standing: Standing
-    lifecycle: Lifecycle
     pipeline: Pipeline
     tasks: Tasks
-
-    def reload(self) -> None:
-        """Reload in the background; the log has the outcome."""
-        self.tasks.spawn(self.standing.reload_on_signal(), name="reload")
 
 
 async def _build(
     loaded: Loaded,
     claimed: Claimed,
     environ: Mapping[str, str],
-    log: FilteringBoundLogger,
-    stack: AsyncExitStack,
+    lifecycle: Lifecycle,
+    around: tuple[FilteringBoundLogger, AsyncExitStack],
 ) -> House:
     """Build what outlives reloads, and wire it."""
+    log, stack = around
     tasks = Tasks(log)
     client = UpstreamClient(environ)
     stack.push_async_callback(client.close)
     stack.push_async_callback(tasks.close)
-    lifecycle = Lifecycle(time.monotonic)
     probe, discovery, counters = ProtocolProbe(client), ModelDiscovery(client), Counters()
     pipeline = Pipeline(
         Services(
@@ -237,7 +236,7 @@ async def _build(
     explorer = Explorer(loaded.store, probe, discovery, tasks)
     reloader.on_swap.append(explorer.follow)
     tasks.spawn(explorer.keep_exploring(), name="explore backends")
-    return House(app, standing, lifecycle, pipeline, tasks)
+    return House(app, standing, pipeline, tasks)
 
 
 class Explorer:
@@ -282,15 +281,17 @@ async def _serve_proxy(app: ProxyApp, listeners: list[socket.socket]) -> web.Ser
     return runner
 
 
-async def _drain(house: House, proxy: web.ServerRunner, log: FilteringBoundLogger) -> None:
+async def _drain(
+    lifecycle: Lifecycle, pipeline: Pipeline, proxy: web.ServerRunner, log: FilteringBoundLogger
+) -> None:
     """No new connections; finish what is in flight, or end it with an `overloaded_error`."""
-    log.info("drain_started", in_flight=len(house.lifecycle.in_flight))
+    log.info("drain_started", in_flight=len(lifecycle.in_flight))
     for site in tuple(proxy.sites):
         await site.stop()
-    is_drained = await house.lifecycle.drain()
+    is_drained = await lifecycle.drain()
     if not is_drained:
-        await house.pipeline.abort()
-    house.lifecycle.set_stopped()
+        await pipeline.abort()
+    lifecycle.set_stopped()
     log.info("drain_finished", is_complete=is_drained)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -84,9 +85,12 @@ class Standing:
         """Read the configuration again."""
         return await self._attempt(lambda: self._from.reloader.reload("control"))
 
-    async def reload_on_signal(self) -> None:
-        """The same for SIGHUP, whose sender learns of it from the log."""
-        await self._attempt(lambda: self._from.reloader.reload("SIGHUP"))
+    async def reload_whenever(self, wanted: asyncio.Event) -> None:
+        """Reload each time `wanted` is set (SIGHUP); the outcome is in the log and in `status`."""
+        while True:
+            await wanted.wait()
+            wanted.clear()
+            await self._attempt(lambda: self._from.reloader.reload("SIGHUP"))
 
     async def use(self, backend: str) -> ReloadReply:
         """Make `backend` active."""

@@ -130,10 +130,19 @@ async def test_refused_reload_keeps_the_generation_and_lists_the_problems(world)
     world.sources.reloader.refuses = True
     reply = await world.standing.reload()
     assert (reply.ok, reply.generation, reply.problems) == (False, 1, (PROBLEM,))
-    await world.standing.reload_on_signal()
-    assert world.sources.reloader.asked == ["control", "SIGHUP"]
     last = world.standing.status().last_reload
     assert (last.ok, last.problems) == (False, (PROBLEM,))
+
+
+async def test_each_hang_up_is_one_reload(world):
+    wanted = asyncio.Event()
+    task = asyncio.get_running_loop().create_task(world.standing.reload_whenever(wanted))
+    for number in (1, 2):
+        wanted.set()
+        while len(world.sources.reloader.asked) < number:
+            await asyncio.sleep(0)
+    assert world.sources.reloader.asked == ["SIGHUP", "SIGHUP"]
+    assert not task.cancel() or not wanted.is_set()
 
 
 async def test_stop_without_a_time_uses_the_configured_one(world):
