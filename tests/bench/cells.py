@@ -71,7 +71,7 @@ def parse_cell(name: str) -> Cell:
 PRESETS = {
     "quick": (
         "json-2k-c8 json-100k-c1 json-100k-c8 json-400k-c1 json-2m-c1 "
-        "burst-100k-c1 burst-100k-c8 frames-2k-c8 paced-100k-c64 stall-2m-c4"
+        "burst-100k-c8 frames-2k-c8 paced-100k-c64 stall-2m-c4"
     ),
     "goal": (
         "json-0.4k-c32 json-100k-c1 json-100k-c8 "

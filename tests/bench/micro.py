@@ -16,7 +16,8 @@ import sys
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import bodies
@@ -25,7 +26,15 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from llmproxyd import registry
-from llmproxyd.spi import BackendEntry, Call, Exchange, Limits, ResponseHead, Target
+from llmproxyd.spi import (
+    BackendEntry,
+    Call,
+    Exchange,
+    Limits,
+    ResponseHead,
+    Target,
+    UpstreamRequest,
+)
 from llmproxyd.wire.messages import parse_request
 from llmproxyd.wire.sse import SSEDecoder
 
@@ -33,6 +42,7 @@ _DELTAS = 200
 _REPETITIONS = 7
 _TEXT = "The quick brown fox read"
 _SSE = ResponseHead(200, (("content-type", "text/event-stream; charset=utf-8"),))
+_HEADERS = (("x-api-key", "k"), ("anthropic-version", "2023-06-01"), ("host", "localhost"))
 _JSON = ResponseHead(200, (("content-type", "application/json"),))
 
 
@@ -105,28 +115,57 @@ def openai_answer() -> bytes:
     return _dumps(answer | {"model": "gpt-bench", "choices": [choice], "usage": usage})
 
 
-def call_of(kind: str, size: str, *, model: str | None, stream: bool) -> Call:
-    """A call as the pipeline makes it, to a backend of this kind."""
-    backend = registry.discover()[kind]
-    entry = BackendEntry(
-        name="bench",
-        backend=backend,
-        url="http://127.0.0.1:1",
-        dialect=backend.dialects[0],
-        model=model,
-        quirks=backend.quirks,
-        model_quirks=backend.model_quirks,
-    )
-    headers = (("x-api-key", "k"), ("anthropic-version", "2023-06-01"), ("host", "localhost"))
-    name = model or "claude-bench"
-    return Call(
-        request=parse_request(bodies.body(size, "claude-bench", stream=stream), headers),
-        target=Target(entry=entry, model=name, quirks=entry.quirks_of(name), limits=Limits()),
-        dialect=backend.dialects[0],
-        request_id="req_bench",
-        entropy=lambda length: "0" * length,
-        secrets=("sk-bench-0123456789",),
-    )
+@dataclass(frozen=True)
+class Route:
+    """A backend, and its answers to a request that streams and to one that does not."""
+
+    name: str
+    kind: str
+    stream: list[bytes]
+    answer: bytes
+    model: str = "claude-bench"
+    flags: dict[str, bool] = field(default_factory=dict)
+
+    def call(self, size: str, *, stream: bool) -> Call:
+        """A call as the pipeline makes it."""
+        backend = registry.discover()[self.kind]
+        quirks = backend.quirks.updated(self.flags)
+        entry = BackendEntry(
+            name="bench",
+            backend=backend,
+            url="http://127.0.0.1:1",
+            dialect=backend.dialects[0],
+            quirks=quirks,
+        )
+        return Call(
+            request=parse_request(bodies.body(size, "claude-bench", stream=stream), _HEADERS),
+            target=Target(entry=entry, model=self.model, quirks=quirks, limits=Limits()),
+            dialect=backend.dialects[0],
+            request_id="req_bench",
+            entropy=lambda length: "0" * length,
+            secrets=("sk-bench-0123456789",),
+        )
+
+    def exchange(self, size: str, *, stream: bool) -> Exchange:
+        """The exchange of such a call."""
+        call = self.call(size, stream=stream)
+        return call.dialect.exchange(call)
+
+
+def routes() -> list[Route]:
+    """Pass-through, with another model's name, with repairs, and translation."""
+    ours = (anthropic_stream(), anthropic_answer())
+    return [
+        Route("exact", "anthropic", *ours),
+        Route("mapped", "anthropic", *ours, model="claude-other"),
+        Route("repaired", "anthropic", *ours, flags={"repair": True}),
+        Route("openai", "openai-compatible", openai_stream(), openai_answer(), model="gpt-bench"),
+    ]
+
+
+def encode(call: Call) -> UpstreamRequest | None:
+    """The upstream request of a call."""
+    return call.dialect.exchange(call).request
 
 
 def decode(exchange: Exchange, head: ResponseHead, reads: list[bytes]) -> int:
@@ -151,33 +190,23 @@ def _sse_only(reads: list[bytes]) -> None:
 def cases() -> Iterator[Case]:
     """The yardstick, then the rows in the order of a request's path."""
     body = bodies.body("100k", "claude-bench", stream=True)
-    yield Case("yardstick: msgspec.json.decode, 100k", "body", lambda: msgspec.json.decode(body))
+    yield Case("yardstick: msgspec decode, 100k", "body", partial(msgspec.json.decode, body))
     for size in bodies.SIZES:
         raw = bodies.body(size, "claude-bench", stream=True)
-        yield Case(f"parse_request, {size}", "request", lambda raw=raw: parse_request(raw))
-    dialects = {
-        "anthropic": ("anthropic", None, anthropic_stream(), anthropic_answer()),
-        "anthropic, mapped": ("anthropic", "claude-other", anthropic_stream(), anthropic_answer()),
-        "openai": ("openai-compatible", "gpt-bench", openai_stream(), openai_answer()),
-    }
-    for name, (kind, model, _, _) in dialects.items():
+        yield Case(f"parse_request, {size}", "request", partial(parse_request, raw))
+    for route in routes():
         for size in bodies.SIZES:
-            call = call_of(kind, size, model=model, stream=True)
-            run = lambda call=call: call.dialect.exchange(call).request  # noqa: E731
-            yield Case(f"{name}: encode request, {size}", "request", run)
+            run = partial(encode, route.call(size, stream=True))
+            yield Case(f"{route.name}: encode request, {size}", "request", run)
     reads = _joined(anthropic_stream(), 1)
-    yield Case("SSEDecoder, one event a read", "event", lambda: _sse_only(reads), len(reads))
-    for name, (kind, model, stream, answer) in dialects.items():
-        call = call_of(kind, "2k", model=model, stream=True)
-        exchange = call.dialect.exchange(call)
+    yield Case("SSEDecoder, one event a read", "event", partial(_sse_only, reads), len(reads))
+    for route in routes():
         for many in (1, 16):
-            reads = _joined(stream, many)
-            run = lambda exchange=exchange, reads=reads: decode(exchange, _SSE, reads)  # noqa: E731
-            yield Case(f"{name}: decode stream, {many} a read", "event", run, len(stream))
-        call = call_of(kind, "2k", model=model, stream=False)
-        exchange = call.dialect.exchange(call)
-        run = lambda exchange=exchange, answer=answer: decode(exchange, _JSON, [answer])  # noqa: E731
-        yield Case(f"{name}: decode JSON answer", "answer", run)
+            reads = _joined(route.stream, many)
+            run = partial(decode, route.exchange("2k", stream=True), _SSE, reads)
+            yield Case(f"{route.name}: stream, {many} a read", "event", run, len(route.stream))
+        run = partial(decode, route.exchange("2k", stream=False), _JSON, [route.answer])
+        yield Case(f"{route.name}: JSON answer", "answer", run)
 
 
 def microseconds(case: Case, seconds: float) -> tuple[float, float]:
@@ -202,7 +231,7 @@ def main() -> None:
             best, median = microseconds(case, options.seconds)
             rows[case.name] = {"unit": case.unit, "best_us": best, "median_us": median}
             if not options.json:
-                print(f"{case.name:42} {best:10.2f} {median:10.2f} us/{case.unit}", flush=True)
+                print(f"{case.name:36} {best:10.2f} {median:10.2f} us/{case.unit}", flush=True)
     if options.json:
         print(json.dumps(rows, indent=1))
 

@@ -190,12 +190,11 @@ def say(text: str) -> None:
 
 
 def choose_targets(options: argparse.Namespace, upstream_url: str, scratch: Path) -> list[Target]:
-    """Direct, the reference, one daemon a mode, the installed peers, and what runs already."""
+    """Direct, the reference, the daemons, the installed peers and what runs already."""
     found, missing = lanes.peers(upstream_url, scratch, options.peers)
     if missing:
         say(f"not installed, left out: {', '.join(missing)}")
-    everything = [lanes.reference(upstream_url)]
-    everything += [lanes.daemon(upstream_url, scratch, mode) for mode in MODES]
+    everything = [lanes.reference(upstream_url), *lanes.daemons(upstream_url, scratch)]
     everything += [*found, *map(lanes.running, options.target)]
     chosen = options.only.split(",") if options.only else [each.name for each in everything]
     port = int(upstream_url.rpartition(":")[2])

@@ -199,27 +199,45 @@ def reference(upstream_url: str) -> Target:
 
 
 _DAEMON_CONFIG = """\
-backend = "{mode}"
+backend = "{backend}"
 
-[backends.a2a]
+# The bytes of an answer stay as they are, as from Anthropic's own host.
+[backends.exact]
+type = "anthropic"
+url = "{url}"
+api_key = {{ env = "BENCH_KEY" }}
+quirks = {{ repair = false }}
+
+# Any other host that speaks Messages: every event is read and mended.
+[backends.repaired]
 type = "anthropic"
 url = "{url}"
 api_key = {{ env = "BENCH_KEY" }}
 
-[backends.a2o]
+[backends.translated]
 type = "openai-compatible"
 url = "{url}/v1"
 api_key = {{ env = "BENCH_KEY" }}
 model = "gpt-bench"
 """
+# name of the target, mode, backend
+_DAEMONS = (
+    ("llmproxyd", PASS_THROUGH, "exact"),
+    ("llmproxyd", TRANSLATED, "translated"),
+    ("llmproxyd-repair", PASS_THROUGH, "repaired"),
+)
 
 
-def daemon(upstream_url: str, scratch: Path, mode: str) -> Target:
-    """llmproxyd with all features at their defaults and one active backend, so one per mode."""
-    home = scratch / f"llmproxyd-{mode}"
+def daemons(upstream_url: str, scratch: Path) -> list[Target]:
+    """llmproxyd with all features at their defaults: one for each backend, since one is active."""
+    return [_daemon(upstream_url, scratch, *each) for each in _DAEMONS]
+
+
+def _daemon(upstream_url: str, scratch: Path, name: str, mode: str, backend: str) -> Target:
+    home = scratch / f"daemon-{backend}"
     home.mkdir(exist_ok=True)
     config = home / "config.toml"
-    config.write_text(_DAEMON_CONFIG.format(mode=mode, url=upstream_url))
+    config.write_text(_DAEMON_CONFIG.format(backend=backend, url=upstream_url))
     command = [sys.executable, "-m", "llmproxyd", "--config", str(config), "--port", "0"]
     command += ["--socket", str(home / "control.sock"), "--ready-fd", "{READY_FD}"]
     folders = {
@@ -228,7 +246,7 @@ def daemon(upstream_url: str, scratch: Path, mode: str) -> Target:
     }
     env = {"BENCH_KEY": "sk-bench", "HOME": str(home), "XDG_RUNTIME_DIR": str(home), **folders}
     models = dict.fromkeys(MODES, "claude-bench")
-    return Target(name="llmproxyd", modes=(mode,), command=command, env=env, models=models)
+    return Target(name=name, modes=(mode,), command=command, env=env, models=models)
 
 
 def peers(upstream_url: str, scratch: Path, folder: Path) -> tuple[list[Target], list[str]]:
