@@ -124,34 +124,33 @@ def read_conversation(messages: list[Any], scope: Scope) -> Conversation:
 
 def _read_message(index: int, message: Any, scope: Scope) -> tuple[str, list[Block]]:
     """Role and kept blocks of one message; only what can not be repaired is refused."""
-    where = f"messages.{index}"
     if not isinstance(message, dict):
-        raise BadRequest(f"{where}: Input should be an object")
+        raise BadRequest(f"messages.{index}: Input should be an object")
     given = message.get("role")
     role = given if isinstance(given, str) and given in _ROLES else "user"
     content = message.get("content")
     if isinstance(content, str):
-        blocks = [_text_block(content)]
-    elif isinstance(content, list):
-        blocks = [
-            _text_block(block) if isinstance(block, str) else block
-            for block in content
-            if isinstance(block, (dict, str))
-        ]
-        _check_blocks(where, blocks)
-    else:
+        content = [content]
+    elif not isinstance(content, list):
         problem = "Field required" if content is None else "Input should be a string or an array"
-        raise BadRequest(f"{where}.content: {problem}")
-    return role, [block for block in blocks if is_kept(block, role, scope)]
+        raise BadRequest(f"messages.{index}.content: {problem}")
+    kept: list[Block] = []
+    for place, item in enumerate(content):
+        block = _text_block(item) if isinstance(item, str) else item
+        if isinstance(block, dict):
+            _check_block(block, index, place)
+            if is_kept(block, role, scope):
+                kept.append(block)
+    return role, kept
 
 
-def _check_blocks(where: str, blocks: list[Block]) -> None:
-    for index, block in enumerate(blocks):
-        for field in _REQUIRED.get(kind_of(block), ()):
-            value = block.get(field)
-            if not isinstance(value, str):
-                problem = "Field required" if value is None else "Input should be a string"
-                raise BadRequest(f"{where}.content.{index}.{block['type']}.{field}: {problem}")
+def _check_block(block: Block, index: int, place: int) -> None:
+    for field in _REQUIRED.get(kind_of(block), ()):
+        value = block.get(field)
+        if not isinstance(value, str):
+            problem = "Field required" if value is None else "Input should be a string"
+            where = f"messages.{index}.content.{place}.{block['type']}.{field}"
+            raise BadRequest(f"{where}: {problem}")
 
 
 def _text_block(text: str) -> Block:

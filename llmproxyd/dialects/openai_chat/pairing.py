@@ -28,7 +28,6 @@ _decode = msgspec.json.Decoder().decode
 class _Call(msgspec.Struct):
     """A call whose result has not been written yet."""
 
-    client_id: str
     upstream_id: str
     name: str
     results: list[Block]
@@ -48,7 +47,8 @@ class MessageWriter:
         self._scope = scope
         self._ids = CallIds(scope.quirks.tool_id_max)
         self._server_names: dict[str, str] = {}
-        self._open: list[_Call] = []
+        self._calls: list[_Call] = []  # not answered yet, in order
+        self._open: dict[str, list[_Call]] = {}  # the same by the client's id
 
     def write(self, turn: Turn, reasoning: str = "") -> None:
         """Write one turn; `reasoning` is what an assistant turn's thinking said, if it goes up."""
@@ -68,9 +68,14 @@ class MessageWriter:
 
     def _assistant(self, turn: Turn, reasoning: str) -> None:
         self.finish()
-        spoken = [b for b in turn.blocks if kind_of(b) not in ("tool_use", "thinking")]
-        texts = [assistant_text(block, self._server_names, self._scope) for block in spoken]
-        calls = [self._call(block) for block in turn.calls]
+        texts: list[str] = []
+        calls: list[dict[str, Any]] = []
+        for block in turn.blocks:
+            kind = kind_of(block)
+            if kind == "tool_use":
+                calls.append(self._call(block))
+            elif kind != "thinking":
+                texts.append(assistant_text(block, self._server_names, self._scope))
         content = "\n".join(filter(None, texts))
         message: Message = {"role": "assistant", "content": content}
         _add_reasoning(message, reasoning, self._scope.quirks.reasoning_in)
@@ -83,8 +88,9 @@ class MessageWriter:
     def _call(self, block: Block) -> dict[str, Any]:
         client_id, name = block["id"], block["name"]
         upstream = upstream_name(name)
-        call = _Call(client_id, self._ids.assign(client_id), upstream, [])
-        self._open.append(call)
+        call = _Call(self._ids.assign(client_id), upstream, [])
+        self._calls.append(call)
+        self._open.setdefault(client_id, []).append(call)
         self.call_names[client_id] = name
         function = {"name": upstream, "arguments": _arguments(block.get("input"))}
         return {"id": call.upstream_id, "type": "function", "function": function}
@@ -102,11 +108,11 @@ class MessageWriter:
 
     def _is_assigned(self, result: Block) -> bool:
         """Give `result` to its open call: the first without one, so that equal ids pair up."""
-        mine = [call for call in self._open if call.client_id == result["tool_use_id"]]
-        if not mine:
+        mine = self._open.get(result["tool_use_id"])
+        if mine is None:
             return False
-        waiting = [call for call in mine if not call.results]
-        (waiting or mine[-1:])[0].results.append(result)
+        waiting = (call for call in mine if not call.results)
+        next(waiting, mine[-1]).results.append(result)
         return True
 
     def _stray_result(self, block: Block) -> list[Part]:
@@ -121,7 +127,7 @@ class MessageWriter:
     def _answer_calls(self) -> list[Part]:
         """Write the results of the open calls; the parts that must follow in a user message."""
         parts: list[Part] = []
-        for call in self._open:
+        for call in self._calls:
             result = ToolResult(call.results, call.name, self._scope)
             if not call.results:
                 self._scope.note("tool_result_missing")
@@ -130,6 +136,7 @@ class MessageWriter:
             self.messages.append(
                 {"role": "tool", "tool_call_id": call.upstream_id, "content": result.text}
             )
+        self._calls.clear()
         self._open.clear()
         return parts
 
