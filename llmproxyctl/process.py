@@ -26,7 +26,8 @@ def end_of(pid: int) -> Iterator[Wait]:
     """Give a function that waits for the end of `pid`; open it before you ask `pid` to end.
 
     On Linux a pidfd names the process even if its pid is given away meanwhile, and it tells the
-    end also of a process whose parent never asks for it. Elsewhere the pid is probed.
+    end also of a process whose parent never asks for it, as in a container whose first process
+    is no init. Elsewhere the pid is probed.
     """
     if sys.platform == "linux":
         with suppress(OSError):
@@ -39,17 +40,22 @@ def end_of(pid: int) -> Iterator[Wait]:
     yield lambda timeout_s: _probe(pid, timeout_s)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process has this pid, ours or not, and has not ended."""
+    with end_of(pid) as wait:
+        return not wait(0)
+
+
 def _probe(pid: int, timeout_s: float) -> bool:
     give_up_s = time.monotonic() + timeout_s
-    while is_alive(pid):
+    while _exists(pid):
         if time.monotonic() >= give_up_s:
             return False
         time.sleep(_POLL_EVERY_S)
     return True
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process has this pid, ours or not."""
+def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -89,14 +89,19 @@ def _start(args: argparse.Namespace, client: ControlClient, console: Console) ->
     if word["ok"]:
         console.talk(f"log: {log_path}")
         return _report(from_json(Status, word["status"]), console, "is running")
-    if word.get("already_running"):
+    failure = ControlError(word["error"], word["exit_code"])
+    if not word["already_running"]:
+        raise failure
+    try:
         return _report(client.status(patience_s=_RIVAL_S), console, "is already running")
-    raise ControlError(word["error"], word["exit_code"])
+    except NotRunning:
+        raise failure from None
 
 
 def _open_log(path: Path) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, _LOG_FLAGS, 0o600)
     except OSError as error:
         raise ControlError(f"can not write the log {path}: {error.strerror}") from None

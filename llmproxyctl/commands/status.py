@@ -19,6 +19,7 @@ from llmproxyd.control.schema import (
     STATUS_UNKNOWN,
     VERSION,
     BackendStatus,
+    LastReload,
     Status,
     to_json,
 )
@@ -81,10 +82,15 @@ def _lines(status: Status, console: Console) -> list[str]:
     if status.degraded:
         lines.append(f"degraded        {console.paint(printable(status.degraded), 'yellow')}")
     if status.last_reload and not status.last_reload.ok:
-        ago = duration(time.time() - status.last_reload.when_s)
-        lines.append(console.paint(f"the reload {ago} ago was refused:", "red"))
+        lines.append(console.paint(f"{_when(status.last_reload)} was refused:", "red"))
         lines += [f"  {printable(problem)}" for problem in status.last_reload.problems]
     return [*lines, "", *_backends(status)]
+
+
+def _when(reload: LastReload) -> str:
+    if not reload.when_s:
+        return "the last reload"
+    return f"the reload {duration(time.time() - reload.when_s)} ago"
 
 
 def _state(state: str, console: Console) -> str:

@@ -79,7 +79,7 @@ class BackendStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastReload:
-    """How the latest reload ended. `when_s` is Unix time."""
+    """How the latest reload ended. `when_s` is Unix time; 0 when it is not known."""
 
     ok: bool = True
     when_s: float = 0.0

@@ -333,3 +333,9 @@ async def test_a_peer_that_the_kernel_does_not_name_is_403():
         await writer.wait_closed()
         await runner.cleanup()
     assert answer.startswith(b"HTTP/1.1 403")
+
+
+async def test_a_kernel_that_refuses_to_tell_the_peer_is_403(control, monkeypatch):
+    # The options of another system: this kernel does not know them.
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert 403 == (await control.call("GET", "/v1/status")).status

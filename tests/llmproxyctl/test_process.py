@@ -54,11 +54,11 @@ def test_a_process_that_is_gone_already_has_ended(way, sleeper):
         assert wait(0)
 
 
-def test_our_own_process_is_alive():
+def test_our_own_process_is_alive(way):
     assert is_alive(os.getpid())
 
 
-def test_a_process_of_another_user_is_alive(monkeypatch):
+def test_a_process_of_another_user_is_alive(way, monkeypatch):
     def foreign(pid, number):
         raise PermissionError
 
@@ -66,7 +66,19 @@ def test_a_process_of_another_user_is_alive(monkeypatch):
     assert is_alive(1)
 
 
-def test_a_dead_process_is_not_alive(sleeper):
+def test_a_dead_process_is_not_alive(way, sleeper):
     sleeper.kill()
     sleeper.wait()
     assert not is_alive(sleeper.pid)
+
+
+def test_a_process_that_nobody_has_reaped_is_not_alive(sleeper):
+    sleeper.kill()
+    with end_of(sleeper.pid) as wait:
+        assert wait(10)
+    assert not is_alive(sleeper.pid)
+
+
+def test_other_systems_are_probed(monkeypatch, sleeper):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert is_alive(sleeper.pid)

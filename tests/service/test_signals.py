@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from llmproxyd.service.signals import signal_handlers
 
 CHILD = """\
 import asyncio, sys
@@ -70,3 +73,15 @@ def test_afterwards_signals_do_what_they_usually_do(child):
     assert "after\n" == child.stdout.readline()
     child.send_signal(signal.SIGTERM)
     assert -signal.SIGTERM == child.wait(10)
+
+
+async def test_the_actions_run_in_the_event_loop():
+    seen = asyncio.Queue()
+    with signal_handlers(
+        drain=lambda: seen.put_nowait("drain"),
+        stop_now=lambda: seen.put_nowait("now"),
+        reload=lambda: seen.put_nowait("reload"),
+    ):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.raise_signal(number)
+        assert {"drain", "reload", "now"} == {await seen.get() for _ in range(3)}

@@ -12,6 +12,7 @@ import pytest
 
 from llmproxyctl.commands import start as start_module
 from llmproxyd.control.schema import lock_path
+from llmproxyd.service.lock import instance_lock
 
 pytestmark = pytest.mark.usefixtures("ends_daemons")
 
@@ -65,8 +66,8 @@ def test_the_log_is_private_and_appended_to(ctl, log):
     ctl("stop")
     ctl("start")
     assert 2 == log.read_text().count("cwd /")
-    modes = [path.stat().st_mode & 0o777 for path in (log, log.parent)]
-    assert [0o600, 0o700] == modes
+    modes = [path.stat().st_mode & 0o777 for path in (log, log.parent, log.parent.parent)]
+    assert [0o600, 0o700, 0o700] == modes
 
 
 def test_a_log_that_can_not_be_written_is_one_sentence(ctl, log):
@@ -160,6 +161,14 @@ def test_eight_starts_at_once_give_one_daemon(home, socket_path):
     assert [(line, 0)] * 8 == [(out, code) for (out, _), code in ended], ended
     pid = int(lock_path(socket_path).read_text())
     assert [True] * 8 == [f"(pid {pid}," in err for (_, err), _ in ended]
+
+
+def test_a_rival_that_holds_the_lock_and_never_answers_is_named(ctl, socket_path, monkeypatch):
+    monkeypatch.setattr(start_module, "_RIVAL_S", 0.1)
+    with instance_lock(lock_path(socket_path)):
+        done = ctl("start")
+    assert (1, "") == (done.exit_code, done.out)
+    assert f"llmproxyd is already running (pid {os.getpid()})" in done.err
 
 
 def test_dots_show_a_person_that_we_wait(home, monkeypatch):

@@ -61,6 +61,11 @@ def test_a_refused_reload_stays_in_sight(ctl, host, monkeypatch):
     assert expected in ctl("status").out
 
 
+def test_a_refused_reload_of_unknown_time_has_none(ctl, host):
+    host.answer = replace(STATUS, last_reload=LastReload(ok=False))
+    assert "the last reload was refused:\n" in ctl("status").out
+
+
 def test_a_good_reload_is_not_worth_a_line(ctl, host):
     host.answer = replace(STATUS, last_reload=LastReload(when_s=1000.0))
     assert "reload" not in ctl("status").out
