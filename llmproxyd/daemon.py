@@ -48,6 +48,7 @@ from llmproxyd.standing import Sources, Standing
 from llmproxyd.upstream.client import UpstreamClient
 from llmproxyd.upstream.credentials import key_reader
 from llmproxyd.upstream.discovery import ModelDiscovery
+from llmproxyd.upstream.images import ImageFetcher
 from llmproxyd.upstream.probe import ProtocolProbe, detect_quietly
 
 # Downstream connections without a request are closed after this long.
@@ -189,8 +190,9 @@ async def _build(
     """Build what outlives reloads, and wire it."""
     log, stack = around
     tasks = Tasks(log)
-    client = UpstreamClient(environ)
+    client, images = UpstreamClient(environ), ImageFetcher()
     stack.push_async_callback(client.close)
+    stack.push_async_callback(images.close)
     stack.push_async_callback(tasks.close)
     probe, discovery, counters = ProtocolProbe(client), ModelDiscovery(client), Counters()
     pipeline = Pipeline(
@@ -200,6 +202,7 @@ async def _build(
             calibration=Calibration(),
             counters=counters,
             reasoning=ReasoningCache(),
+            images=images,
             spawner=tasks,
             entropy=_entropy,
             clock=time.monotonic,

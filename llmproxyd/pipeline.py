@@ -25,6 +25,7 @@ from llmproxyd.reload.snapshot import Snapshot
 from llmproxyd.routing.plan import make_plan
 from llmproxyd.spi import Call, Exchange, ReasoningStore, ResponseDecoder, Target
 from llmproxyd.upstream.client import UpstreamClient, UpstreamResponse
+from llmproxyd.upstream.images import ImageFetcher
 from llmproxyd.upstream.probe import ProtocolProbe
 from llmproxyd.wire.messages import MessagesRequest
 from llmproxyd.wire.usage import Usage
@@ -64,6 +65,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     counters: Counters
     reasoning: ReasoningStore
+    images: ImageFetcher
     spawner: Spawner
     entropy: Callable[[int], str]
     clock: Callable[[], float]
@@ -253,7 +255,7 @@ class Pipeline:
             raise Rejected(unusable, status=401, kind="authentication_error", should_retry=False)
         services = self._services
         key = (target.entry.name, target.model)
-        return Call(
+        call = Call(
             request=request,
             target=target,
             dialect=await services.probe.dialect_of(target.entry),
@@ -264,6 +266,10 @@ class Pipeline:
             secrets=snapshot.secrets,
             dropped=self._learned.get(key, ()),
         )
+        urls = call.dialect.remote_images(call)
+        if not urls:
+            return call
+        return msgspec.structs.replace(call, images=await services.images.fetch(urls))
 
     async def _count_upstream(
         self, call: Call, record: Record

@@ -366,6 +366,10 @@ class Dialect(Protocol):
         """Begin one attempt. Raises ProxyError when the request can not be served."""
         ...
 
+    def remote_images(self, call: Call) -> list[str]:
+        """URLs of images that must be fetched for `Call.images` before the exchange begins."""
+        ...
+
     def count_request(self, call: Call) -> UpstreamRequest | None:
         """Where to ask for an exact count; None when only an estimate is to be had.
 

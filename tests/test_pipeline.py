@@ -22,6 +22,7 @@ from llmproxyd.pipeline import Pipeline, Services
 from llmproxyd.service.tasks import Tasks
 from llmproxyd.spi import Backend, BackendEntry, UpstreamRequest
 from llmproxyd.upstream.client import UpstreamClient
+from llmproxyd.upstream.images import ImageFetcher
 from llmproxyd.upstream.probe import ProtocolProbe
 from llmproxyd.wire.messages import MessagesRequest
 from llmproxyd.wire.stream import MessageStream
@@ -72,6 +73,7 @@ class ToyExchange:
         self.learned = "foo" if mended else None
         body = b"mended" if mended else b"first"
         url = f"{call.target.entry.url}/chat"
+        body = str(call.images).encode() if call.images else body
         self.request = UpstreamRequest(url=url, headers=(), body=body, notes=call.dropped)
         self.local = []
         if call.request.model == "local":
@@ -105,6 +107,9 @@ class ToyDialect:
         if call.request.model == "refused":
             raise BadRequest("not on this backend")
         return ToyExchange(call)
+
+    def remote_images(self, call):
+        return [call.request.query] if call.request.query else []
 
     def count_request(self, call):
         if call.request.model == "uncounted":
@@ -159,12 +164,14 @@ async def house(aiohttp_server, unused_tcp_port_factory):
     log = RecordingLog()
     tasks = Tasks(log)
     client = UpstreamClient({})
+    images = ImageFetcher(allow_private=True)
     services = Services(
         client=client,
         probe=ProtocolProbe(client),
         calibration=Calibration(),
         counters=Counters(),
         reasoning=ReasoningCache(),
+        images=images,
         spawner=tasks,
         entropy=lambda count: "x" * count,
         clock=asyncio.get_running_loop().time,
@@ -223,6 +230,7 @@ async def house(aiohttp_server, unused_tcp_port_factory):
     yield SimpleNamespace(**locals())
     await tasks.close()
     await client.close()
+    await images.close()
 
 
 async def test_stream_is_relayed_and_recorded(house):
@@ -358,6 +366,14 @@ async def test_late_usage_is_waited_for_only_so_long(house, monkeypatch):
 async def test_estimates_are_calibrated_by_what_the_backend_counted(house):
     await house.ask(house.snapshot(await house.upstream("start end")))
     assert house.services.calibration.scale(("b0", "m")) == 1.0
+
+
+async def test_linked_images_are_fetched_before_the_exchange(house):
+    url = await house.upstream("start end")
+    request = MessagesRequest(raw=b"{}", model="m", stream=True, query=f"{house.down}/a.png")
+    record = Record(request_id="req_1", started_s=0.0, model="m", is_stream=True)
+    await house.pipeline.messages(request, house.snapshot(url), record, RecordingSink())
+    assert house.requests == [str({f"{house.down}/a.png": None})]
 
 
 async def test_backend_without_its_key_says_so(house):

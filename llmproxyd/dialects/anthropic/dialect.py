@@ -17,6 +17,10 @@ class Anthropic:
         """Begin one attempt."""
         return AnthropicExchange(call, build_request(call, "messages"))
 
+    def remote_images(self, call: Call) -> list[str]:
+        """None: the backend fetches what it is linked to."""
+        return []
+
     def count_request(self, call: Call) -> UpstreamRequest:
         """Where to ask for an exact count: the same request on its own route."""
         return build_request(call, "messages/count_tokens")

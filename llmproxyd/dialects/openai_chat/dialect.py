@@ -6,11 +6,15 @@ import math
 
 from llmproxyd.dialects.openai_chat.exchange import ChatExchange
 from llmproxyd.dialects.openai_chat.local import LocalExchange
+from llmproxyd.dialects.openai_chat.media import remote_images
 from llmproxyd.dialects.openai_chat.request import encode_body, local_answer_kind
 from llmproxyd.errors import BadRequest
 from llmproxyd.spi import Call, Exchange, UpstreamRequest
 from llmproxyd.wire.messages import decode_body
 from llmproxyd.wire.tokens import estimate_prompt_tokens
+
+# What every request with a linked image holds; most requests do not.
+_URL_KEY = b'"url"'
 
 
 class OpenAIChat:
@@ -29,6 +33,12 @@ class OpenAIChat:
         encoded = encode_body(call, body)
         kind = local_answer_kind(call, body)
         return ChatExchange(call, encoded) if kind is None else LocalExchange(call, encoded, kind)
+
+    def remote_images(self, call: Call) -> list[str]:
+        """The linked images, for a backend that takes inline ones only."""
+        if call.target.quirks.image_url != "fetch" or call.request.raw.rfind(_URL_KEY) < 0:
+            return []
+        return remote_images(decode_body(call.request.raw))
 
     def count_request(self, call: Call) -> UpstreamRequest | None:
         """None: no Chat Completions server counts a whole request the same way as another."""
