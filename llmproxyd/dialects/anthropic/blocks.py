@@ -47,13 +47,15 @@ _KNOWN = _TOOLS | {
     "web_search_tool_result",
 }
 
-# Kind of delta to the block it belongs in and the field that holds its words. Some servers send
-# thinking deltas inside a text block.
-_DELTAS = {
-    "text_delta": ("text", "text"),
-    "thinking_delta": ("thinking", "thinking"),
-    "signature_delta": ("thinking", "signature"),
+# Kind of delta to the field that holds its words, and to the block it belongs in. Some servers
+# send thinking deltas inside a text block.
+_WORDS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
 }
+_HOMES = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "thinking"}
 _EMPTY_HEADS = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
@@ -139,7 +141,7 @@ class BlockQueue:
         self._entropy = entropy
         self._tool_ids: set[str] | None = None
         self._queue: deque[_Block] = deque()
-        self._by_upstream_index: dict[Any, _Block] = {}
+        self._by_upstream_index: dict[int | str | None, _Block] = {}
         self._sent = 0
         self.has_tool = False
         self.has_nameless_tool = False
@@ -150,38 +152,40 @@ class BlockQueue:
         """No block was sent, and none could be."""
         return not self._sent and not any(block.has_substance for block in self._queue)
 
-    def start(self, event: Event) -> list[Frame]:
-        """Handle `content_block_start`."""
+    def apply(self, event: Event) -> list[Frame]:
+        """What the client may have after `event`, one of the three about blocks."""
+        match event["type"]:
+            case "content_block_start":
+                self._start(event)
+            case "content_block_delta":
+                self._delta(event)
+            case _:
+                self._stop(event)
+        return self._pump()
+
+    def _start(self, event: Event) -> None:
         head = event.get("content_block")
-        index = event.get("index")
+        index = _upstream_index(event)
         self._by_upstream_index.pop(index, None)
-        if not isinstance(head, dict) or head.get("type") not in _KNOWN:
-            return []
+        if not isinstance(head, dict) or _words(head, "type") not in _KNOWN:
+            return
         if head["type"] == "tool_use" and not _words(head, "name"):
             self.has_nameless_tool = True
-            return []
-        block = self._open(index, {**event, "content_block": dict(head)})
-        self._unpack(block)
-        return self._pump()
+            return
+        self._unpack(self._open(index, {**event, "content_block": dict(head)}))
 
-    def delta(self, event: Event) -> list[Frame]:
-        """Handle `content_block_delta`."""
+    def _delta(self, event: Event) -> None:
         delta = event.get("delta")
-        if not isinstance(delta, dict):
-            return []
-        block = self._block_for(event.get("index"), delta)
-        if block is None:
-            return []
-        self._take(block, event, delta)
-        return self._pump()
+        if not isinstance(delta, dict) or not _words(delta, "type"):
+            return
+        block = self._block_for(_upstream_index(event), delta)
+        if block is not None:
+            self._take(block, event, delta)
 
-    def stop(self, event: Event) -> list[Frame]:
-        """Handle `content_block_stop`."""
-        block = self._by_upstream_index.get(event.get("index"))
-        if block is None or block.is_closed:
-            return []
-        block.stop = event
-        return self._pump()
+    def _stop(self, event: Event) -> None:
+        block = self._by_upstream_index.get(_upstream_index(event))
+        if block is not None and not block.is_closed:
+            block.stop = event
 
     def finish(self) -> list[Frame]:
         """The message is complete: close what the backend left open."""
@@ -196,7 +200,7 @@ class BlockQueue:
             block.stop is None and block.words and not block.is_whole for block in self._queue
         )
 
-    def _open(self, upstream_index: Any, start: Event) -> _Block:
+    def _open(self, upstream_index: int | str | None, start: Event) -> _Block:
         block = _Block(start)
         self._queue.append(block)
         self._by_upstream_index[upstream_index] = block
@@ -206,11 +210,9 @@ class BlockQueue:
         """Move what a start event holds into deltas, where alone clients look for it."""
         head = block.start["content_block"]
         if block.kind in _EMPTY_HEADS:
-            for delta_type, (kind, field) in _DELTAS.items():
-                words = _words(head, field) if kind == block.kind else ""
-                if words:
-                    delta = {"type": delta_type, field: words}
-                    self._take(block, {"type": "content_block_delta", "delta": delta}, delta)
+            for kind in (kind for kind, home in _HOMES.items() if home == block.kind):
+                delta = {"type": kind, _WORDS[kind]: _words(head, _WORDS[kind])}
+                self._take(block, {"type": "content_block_delta", "delta": delta}, delta)
             head.update(_EMPTY_HEADS[block.kind])
         elif block.kind in _TOOLS:
             given = head.get("input")
@@ -221,31 +223,35 @@ class BlockQueue:
         if block.kind == "tool_use":
             head["id"] = self._new_tool_id(_words(head, "id"))
 
-    def _block_for(self, upstream_index: Any, delta: Event) -> _Block | None:
+    def _block_for(self, upstream_index: int | str | None, delta: Event) -> _Block | None:
         """The block that takes `delta`; a fresh one when it does not fit the one it names."""
         block = self._by_upstream_index.get(upstream_index)
-        if delta.get("type") not in _DELTAS:
-            return None if block is None or block.is_closed else block
-        kind, field = _DELTAS[delta["type"]]
-        if block is not None and block.kind == kind and not block.is_closed:
+        home = _HOMES.get(delta["type"])
+        if home is None:
+            is_open = block is not None and not block.is_closed
+            is_lost = delta["type"] == "input_json_delta" and (
+                not block or block.kind not in _TOOLS
+            )
+            return block if is_open and not is_lost else None
+        if block is not None and block.kind == home and not block.is_closed:
             return block
         if block is not None and block.kind not in _EMPTY_HEADS:
             return None
-        if field == "signature" or not _words(delta, field):
+        if delta["type"] == "signature_delta" or not _words(delta, home):
             return None
         if block is not None and block.stop is None:
             block.stop = {"type": "content_block_stop"}
-        start = {"type": "content_block_start", "content_block": dict(_EMPTY_HEADS[kind])}
+        start = {"type": "content_block_start", "content_block": dict(_EMPTY_HEADS[home])}
         return self._open(upstream_index, start)
 
     def _take(self, block: _Block, event: Event, delta: Event) -> None:
         """Queue one delta, unless it is empty."""
-        if delta.get("type") == "signature_delta":
-            block.signature += _words(delta, "signature")
+        field = _WORDS.get(delta["type"])
+        words = _words(delta, field) if field else ""
+        if field and not words:
             return
-        field = "partial_json" if block.kind in _TOOLS else block.kind
-        words = _words(delta, field)
-        if field in delta and not words:
+        if field == "signature":
+            block.signature += words
             return
         if words:
             block.words.append(words)
@@ -315,3 +321,8 @@ def _frame(block: _Block, event: Event) -> Frame:
 def _words(value: Event, field: str) -> str:
     words = value.get(field)
     return words if isinstance(words, str) else ""
+
+
+def _upstream_index(event: Event) -> int | str | None:
+    index = event.get("index")
+    return index if isinstance(index, int | str) else None

@@ -144,14 +144,8 @@ class RepairedStream:
         }
         return [_frame({**event, "message": {**message, **own}})]
 
-    def _block_start(self, event: Event) -> list[Frame]:
-        return self._implied_start() + self._blocks.start(event)
-
-    def _block_delta(self, event: Event) -> list[Frame]:
-        return self._implied_start() + self._blocks.delta(event)
-
-    def _block_stop(self, event: Event) -> list[Frame]:
-        return self._blocks.stop(event)
+    def _block(self, event: Event) -> list[Frame]:
+        return [] if self._is_ending else self._implied_start() + self._blocks.apply(event)
 
     def _implied_start(self) -> list[Frame]:
         return [] if self._is_started else self._start({"type": "message_start"})
@@ -248,9 +242,9 @@ class RepairedStream:
 
     _HANDLERS: ClassVar[dict[str, Callable[[RepairedStream, Event], list[Frame]]]] = {
         "message_start": _start,
-        "content_block_start": _block_start,
-        "content_block_delta": _block_delta,
-        "content_block_stop": _block_stop,
+        "content_block_start": _block,
+        "content_block_delta": _block,
+        "content_block_stop": _block,
         "message_delta": _message_delta,
         "message_stop": _message_stop,
         "error": _error,

@@ -16,6 +16,17 @@ _DELTAS_OF = {
 }
 
 
+_OWN_EVENTS = {
+    "content_block_delta",
+    "content_block_start",
+    "content_block_stop",
+    "error",
+    "message_delta",
+    "message_start",
+    "message_stop",
+}
+
+
 def assert_legal(frames: list[Frame], *, is_complete: bool = True) -> None:
     """Fail unless `frames` are a legal stream, or the beginning of one."""
     state = "idle"
@@ -50,7 +61,8 @@ def assert_legal(frames: list[Frame], *, is_complete: bool = True) -> None:
             case ("ending", "message_stop"):
                 state = "done"
             case _:
-                raise AssertionError(f"{frame.event} while {state}")
+                assert frame.event not in _OWN_EVENTS, f"{frame.event} while {state}"
+                assert state not in ("idle", "done")
     ids = [block["id"] for block in blocks if block["type"] == "tool_use"]
     assert sorted(set(ids)) == sorted(ids)
     if is_complete:
