@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="PATH", help="the configuration file")
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--host", help="address to listen on (default localhost)")
     parser.add_argument("--port", metavar="N", help="port to listen on (default 8000)")
     parser.add_argument("--socket", metavar="PATH", help="the control socket")
     parser.add_argument("--ready-fd", type=int, metavar="FD", help=argparse.SUPPRESS)

@@ -47,7 +47,8 @@ Key = Annotated[SecretRef, msgspec.Meta(extra={"written": "secret"})]
 
 
 class ServerConfig(msgspec.Struct, frozen=True):
-    """`[server]`: the proxy port. `host` and `port` need a restart to change.
+    """`[server]`: the proxy port. `host` and `port` need a restart to change; `localhost` is both
+    loopback addresses, so that nobody else can answer on the other one.
 
     `port = 0` lets the system pick a free one.
     """
