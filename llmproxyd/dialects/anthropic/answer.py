@@ -6,10 +6,11 @@ type); bytes do not: an object opens with `{`, a page with `<`, and no stream wi
 
 from __future__ import annotations
 
+from llmproxyd.dialects.anthropic.errors import broke
 from llmproxyd.dialects.anthropic.passthrough import ExactStream
 from llmproxyd.dialects.anthropic.repair import RepairedStream
 from llmproxyd.dialects.anthropic.whole import WholeAnswer
-from llmproxyd.errors import BrokeProtocol, UpstreamError
+from llmproxyd.errors import UpstreamError
 from llmproxyd.spi import Call, ResponseHead
 from llmproxyd.wire.frames import Frame
 from llmproxyd.wire.usage import Usage
@@ -60,7 +61,7 @@ class AnswerDecoder:
             return []
         if start == b"<" or self._head.content_type == "text/html":
             status = self._head.status
-            self._failure = BrokeProtocol(f"upstream returned HTML (status {status})")
+            self._failure = broke(self._call, f"upstream returned HTML (status {status})")
             return []
         self._inner = self._choose(start)
         return self._inner.feed(data)
@@ -69,7 +70,7 @@ class AnswerDecoder:
         """The upstream closed the body: the remaining frames."""
         if self._inner is not None:
             return self._inner.end()
-        self._failure = self._failure or BrokeProtocol("the backend's answer is empty")
+        self._failure = self._failure or broke(self._call, "the backend's answer is empty")
         return []
 
     def settle(self) -> list[Frame]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -60,6 +61,7 @@ _EMPTY_HEADS = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
 }
+_STOP = {"type": "content_block_stop"}
 
 _TOOL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TOOL_ID_CHARS = 24
@@ -115,10 +117,20 @@ class _Block:
         """It can be closed without losing anything that was begun."""
         if self.kind not in _TOOLS:
             return True
+        if self.words and not self.words[-1].rstrip().endswith("}"):
+            return False  # nearly always; spares decoding a long input for each of its pieces
         try:
             return isinstance(_decode("".join(self.words) or self.given_input), dict)
         except (msgspec.DecodeError, RecursionError):
             return False
+
+    def takes(self, delta_type: str) -> bool:
+        """A delta of this type belongs here. Types that are unknown belong anywhere."""
+        if self.is_closed:
+            return False
+        if delta_type == "input_json_delta":
+            return self.kind in _TOOLS
+        return _HOMES.get(delta_type, self.kind) == self.kind
 
 
 class BlockQueue:
@@ -190,7 +202,7 @@ class BlockQueue:
     def finish(self) -> list[Frame]:
         """The message is complete: close what the backend left open."""
         for block in self._queue:
-            block.stop = block.stop or {"type": "content_block_stop"}
+            block.stop = block.stop or _STOP
         return self._pump()
 
     @property
@@ -210,9 +222,10 @@ class BlockQueue:
         """Move what a start event holds into deltas, where alone clients look for it."""
         head = block.start["content_block"]
         if block.kind in _EMPTY_HEADS:
-            for kind in (kind for kind, home in _HOMES.items() if home == block.kind):
-                delta = {"type": kind, _WORDS[kind]: _words(head, _WORDS[kind])}
-                self._take(block, {"type": "content_block_delta", "delta": delta}, delta)
+            for kind, home in _HOMES.items():
+                if home == block.kind:
+                    delta = {"type": kind, _WORDS[kind]: _words(head, _WORDS[kind])}
+                    self._take(block, {"type": "content_block_delta", "delta": delta}, delta)
             head.update(_EMPTY_HEADS[block.kind])
         elif block.kind in _TOOLS:
             given = head.get("input")
@@ -224,23 +237,17 @@ class BlockQueue:
             head["id"] = self._new_tool_id(_words(head, "id"))
 
     def _block_for(self, upstream_index: int | str | None, delta: Event) -> _Block | None:
-        """The block that takes `delta`; a fresh one when it does not fit the one it names."""
+        """The block that takes `delta`; a fresh one for words that do not fit where they go."""
         block = self._by_upstream_index.get(upstream_index)
-        home = _HOMES.get(delta["type"])
-        if home is None:
-            is_open = block is not None and not block.is_closed
-            is_lost = delta["type"] == "input_json_delta" and (
-                not block or block.kind not in _TOOLS
-            )
-            return block if is_open and not is_lost else None
-        if block is not None and block.kind == home and not block.is_closed:
+        if block is not None and block.takes(delta["type"]):
             return block
-        if block is not None and block.kind not in _EMPTY_HEADS:
+        home = _HOMES.get(delta["type"])
+        if home is None or not _words(delta, home):
             return None
-        if delta["type"] == "signature_delta" or not _words(delta, home):
-            return None
-        if block is not None and block.stop is None:
-            block.stop = {"type": "content_block_stop"}
+        if block is not None:
+            if block.kind not in _EMPTY_HEADS:
+                return None
+            block.stop = block.stop or _STOP
         start = {"type": "content_block_start", "content_block": dict(_EMPTY_HEADS[home])}
         return self._open(upstream_index, start)
 
@@ -282,7 +289,7 @@ class BlockQueue:
 
     def _is_awaited(self) -> bool:
         """A later block has something to say."""
-        return len(self._queue) > 1 and self._queue[1].has_substance
+        return any(block.has_substance for block in islice(self._queue, 1, None))
 
     def _send(self, block: _Block) -> list[Frame]:
         frames: list[Frame] = []
@@ -307,7 +314,7 @@ class BlockQueue:
             self.pieces.append(block.given_input)
             last.append({"type": "input_json_delta", "partial_json": block.given_input})
         events: list[Event] = [{"type": "content_block_delta", "delta": delta} for delta in last]
-        events.append(block.stop or {"type": "content_block_stop"})
+        events.append(block.stop or _STOP)
         return [_frame(block, event) for event in events]
 
 

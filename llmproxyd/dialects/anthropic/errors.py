@@ -14,7 +14,7 @@ import msgspec
 
 from llmproxyd.dialects.anthropic.estimate import estimate_or_zero
 from llmproxyd.dialects.anthropic.headers import response_headers, sends_client_key
-from llmproxyd.errors import Rejected, Verbatim
+from llmproxyd.errors import BrokeProtocol, Rejected, Verbatim
 from llmproxyd.spi import Call, ResponseHead
 from llmproxyd.wire.overflow import OVERFLOW_STATUSES, find_overflow, overflow_message
 from llmproxyd.wire.redact import MASK, MIN_SECRET_CHARS
@@ -70,6 +70,11 @@ def read_error_event(call: Call, head: ResponseHead, data: bytes) -> Rejected:
     except (msgspec.DecodeError, RecursionError):
         error = read_error(data)
     return _rejection(call, head, error, None, data)
+
+
+def broke(call: Call, why: str) -> BrokeProtocol:
+    """The backend's bytes are no answer; `why` is a sentence about "the backend"."""
+    return BrokeProtocol(f"[{call.target.entry.name}] {why}")
 
 
 def _rejection(

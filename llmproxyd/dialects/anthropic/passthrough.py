@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from llmproxyd.dialects.anthropic.errors import read_error_event
+from llmproxyd.dialects.anthropic.errors import broke, read_error_event
 from llmproxyd.dialects.anthropic.tally import Tally
 from llmproxyd.errors import BrokeProtocol, UpstreamError
 from llmproxyd.spi import Call, ResponseHead
@@ -61,7 +61,7 @@ class ExactStream:
         try:
             events = self._sse.feed(data)
         except BrokeProtocol as error:
-            self.failure = error
+            self.failure = broke(self._call, error.message)
             return []
         framed = sum([len(event.raw) for event in events])
         if self._unframed or framed != len(data):
@@ -79,7 +79,7 @@ class ExactStream:
         try:
             event = self._sse.end()
         except BrokeProtocol as error:
-            self.failure = error
+            self.failure = broke(self._call, error.message)
             return []
         rest = bytes(self._unframed)
         frames = [Frame("", b"", rest)] if rest else []
@@ -92,7 +92,7 @@ class ExactStream:
     def _is_complete(self) -> bool:
         """At the end of the stream: it is done, or else it has failed."""
         if not self.is_done and self.failure is None:
-            self.failure = BrokeProtocol("the backend closed the stream before its end")
+            self.failure = broke(self._call, "the backend closed the stream before its end")
         return self.failure is None
 
     def _begin(self, events: list[SSEEvent]) -> list[Frame]:

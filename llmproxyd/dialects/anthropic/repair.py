@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from llmproxyd.dialects.anthropic.blocks import BlockQueue, Event
-from llmproxyd.dialects.anthropic.errors import read_error_event
+from llmproxyd.dialects.anthropic.errors import broke, read_error_event
 from llmproxyd.dialects.anthropic.estimate import estimate_or_zero
 from llmproxyd.dialects.anthropic.tally import Tally
 from llmproxyd.errors import BadRequest, BrokeProtocol, UpstreamError
@@ -73,7 +73,7 @@ class RepairedStream:
         try:
             events = self._sse.feed(data)
         except BrokeProtocol as error:
-            self.failure = error
+            self.failure = broke(self._call, error.message)
             return []
         frames: list[Frame] = []
         for event in events:
@@ -86,7 +86,7 @@ class RepairedStream:
         try:
             event = self._sse.end()
         except BrokeProtocol as error:
-            self.failure = self.failure or error
+            self.failure = self.failure or broke(self._call, error.message)
             event = None
         if event is not None and _is_json(event.data):
             frames += self._event(event)
@@ -94,7 +94,7 @@ class RepairedStream:
             return frames
         if self._is_ending:
             return frames + self._stop({"type": "message_stop"})
-        self.failure = BrokeProtocol("the backend closed the stream before its end")
+        self.failure = broke(self._call, "the backend closed the stream before its end")
         return frames
 
     def apply(self, payload: Event) -> list[Frame]:
@@ -116,7 +116,7 @@ class RepairedStream:
         try:
             payload = _decode(data)
         except (msgspec.DecodeError, RecursionError):
-            self.failure = BrokeProtocol("the backend sent an event that is not JSON")
+            self.failure = broke(self._call, "the backend sent an event that is not JSON")
             return []
         if not isinstance(payload, dict):
             return []
@@ -161,7 +161,7 @@ class RepairedStream:
             self._ending = event
             return frames
         if reason in _FAILED_REASONS:
-            self.failure = BrokeProtocol(f"the backend ended the answer with {reason!r}")
+            self.failure = broke(self._call, f"the backend ended the answer with {reason!r}")
             return []
         return frames + self._end_message(event, reason)
 
@@ -169,7 +169,7 @@ class RepairedStream:
         frames: list[Frame] = []
         if not self._is_ending:
             if self._blocks.is_empty:
-                self.failure = BrokeProtocol("the backend ended the answer without any content")
+                self.failure = broke(self._call, "the backend ended the answer without any content")
                 return []
             frames = self._end_message({"type": "message_delta", **self._ending}, "")
         return frames if self.failure else frames + self._stop(event)
@@ -182,10 +182,10 @@ class RepairedStream:
         """Close the blocks and send the one `message_delta`."""
         blocks = self._blocks
         if blocks.has_broken_tool and reason not in _CUT_REASONS:
-            self.failure = BrokeProtocol("the backend ended the answer inside a tool call")
+            self.failure = broke(self._call, "the backend ended the answer inside a tool call")
             return []
         if blocks.has_nameless_tool and blocks.is_empty:
-            self.failure = BrokeProtocol("upstream returned a tool call without a name")
+            self.failure = broke(self._call, "upstream returned a tool call without a name")
             return []
         frames = blocks.finish()
         self._is_ending = True
@@ -206,7 +206,7 @@ class RepairedStream:
         if payload.get("error"):
             return self._error(payload)
         if "choices" in payload:
-            self.failure = BrokeProtocol("the backend answered in the Chat Completions format")
+            self.failure = broke(self._call, "the backend answered in the Chat Completions format")
             return []
         if not self._is_started or not kind:
             return []

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from llmproxyd.dialects.anthropic.errors import read_error_event
+from llmproxyd.dialects.anthropic.errors import broke, read_error_event
 from llmproxyd.dialects.anthropic.repair import RepairedStream
 from llmproxyd.dialects.anthropic.tally import Tally
-from llmproxyd.errors import BrokeProtocol, UpstreamError
+from llmproxyd.errors import UpstreamError
 from llmproxyd.spi import Call, ResponseHead
 from llmproxyd.wire.fold import fold, parse_tool_input, unfold
 from llmproxyd.wire.frames import Frame, whole_message
@@ -42,8 +42,8 @@ class WholeAnswer:
         self._body += data
         if len(self._body) > MAX_BODY_BYTES:
             self._body.clear()
-            self.failure = self.failure or BrokeProtocol(
-                f"the backend sent an answer above {MAX_BODY_BYTES >> 20} MiB"
+            self.failure = self.failure or broke(
+                self._call, f"the backend sent an answer above {MAX_BODY_BYTES >> 20} MiB"
             )
         return []
 
@@ -55,7 +55,7 @@ class WholeAnswer:
         try:
             answer = _decode(body)
         except (msgspec.DecodeError, RecursionError):
-            self.failure = BrokeProtocol("the backend's answer is not valid JSON")
+            self.failure = broke(self._call, "the backend's answer is not valid JSON")
             return []
         self.failure = self._fault(answer, body)
         if self.failure is not None:
@@ -71,11 +71,11 @@ class WholeAnswer:
     def _fault(self, answer: Any, body: bytes) -> UpstreamError | None:
         """Why this is no message."""
         if not isinstance(answer, dict):
-            return BrokeProtocol("the backend's answer is not a JSON object")
+            return broke(self._call, "the backend's answer is not a JSON object")
         if answer.get("error") or answer.get("type") == "error":
             return read_error_event(self._call, self._head, body)
         if not isinstance(answer.get("content"), list | str):
-            return BrokeProtocol("the backend's answer is not a message")
+            return broke(self._call, "the backend's answer is not a message")
         return None
 
     def _repaired(self, answer: dict[str, Any]) -> list[Frame]:

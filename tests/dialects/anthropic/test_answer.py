@@ -75,7 +75,7 @@ def test_a_web_page_is_a_failure_without_its_markup(raw, head):
 
     assert frames == []
     assert isinstance(decoder.failure, BrokeProtocol)
-    assert "upstream returned HTML (status 200)" == decoder.failure.message
+    assert "[box] upstream returned HTML (status 200)" == decoder.failure.message
 
 
 @pytest.mark.parametrize("raw", [b"", b" \n"])

@@ -350,3 +350,12 @@ def test_words_are_kept_for_counting():
     play(queue, block_start(1, "tool_use", input={"a": 1}), block_stop(1))
 
     assert ["a", '{"a":1}'] == queue.pieces
+
+
+def test_an_empty_block_between_does_not_hold_others_back():
+    queue = make_queue()
+    play(queue, block_start(0, "thinking"), thinking(0, "r"), block_start(1))
+
+    got = play(queue, block_start(2, "tool_use"))
+
+    assert [(0, "delta", sign("r")), (0, "stop", ""), (1, "start", "tool_use")] == got

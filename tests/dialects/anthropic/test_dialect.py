@@ -222,6 +222,10 @@ def test_a_body_that_is_no_json_can_not_be_estimated():
         Anthropic().estimate_tokens(call)
 
 
+def test_linked_images_are_left_to_the_backend():
+    assert [] == Anthropic().remote_images(make_call())
+
+
 def test_the_dialect_fits_its_contract():
     dialect: Dialect = Anthropic()
     exchange: Exchange = dialect.exchange(make_call())
