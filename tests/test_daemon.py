@@ -50,7 +50,7 @@ async def test_stream_in_flight_ends_well_after_term(launch: Launch, anthropic_s
         with pytest.raises(aiohttp.ClientConnectionError):
             await aiohttp.request("GET", f"{daemon.url}/health").__aenter__()
         seen.release.set()
-        assert (await stream.text()).rstrip().endswith('data: {"type":"message_stop"}')
+        assert (await stream.text()).rstrip().endswith('data: {"type": "message_stop"}')
     assert await ended(daemon) == 0
     assert daemon.events("drain_finished")[0]["is_complete"] is True
 

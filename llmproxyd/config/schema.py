@@ -53,7 +53,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     `port = 0` lets the system pick a free one.
     """
 
-    host: Text = "127.0.0.1"
+    host: Text = "localhost"
     port: Port = DEFAULT_PORT
     max_body_bytes: Bytes = msgspec.field(default=32 * MIB, name="max_body")
     drain_timeout_s: Seconds = msgspec.field(default=30.0, name="drain_timeout")

@@ -14,7 +14,8 @@ Action = Callable[[], None]
 def signal_handlers(*, drain: Action, stop_now: Action, reload: Action) -> Iterator[None]:
     """Call the actions from the running event loop for the length of the block.
 
-    The first TERM or INT calls `drain`, each later one `stop_now`.
+    The first TERM or INT calls `drain`, each later one `stop_now`. After the block all three
+    signals are ignored.
     """
     loop = asyncio.get_running_loop()
     terminations = iter([drain])
@@ -34,3 +35,5 @@ def signal_handlers(*, drain: Action, stop_now: Action, reload: Action) -> Itera
     finally:
         for number in actions:
             loop.remove_signal_handler(number)
+            # The process is about to end well; a late signal must not make that a violent death.
+            signal.signal(number, signal.SIG_IGN)

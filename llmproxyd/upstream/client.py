@@ -7,6 +7,7 @@ reload costs none of them. Every foreign exception becomes one of ours here, in 
 from __future__ import annotations
 
 import asyncio
+import encodings.idna  # noqa: F401 - else loaded by the first connection, after the start
 from collections.abc import Mapping
 from typing import Final
 

@@ -18,7 +18,7 @@ def problems_of(**sources: object) -> list[str]:
 @pytest.mark.parametrize(
     ("sources", "expected"),
     [
-        (Sources(), (None, "127.0.0.1", 8000)),
+        (Sources(), (None, "localhost", 8000)),
         (Sources(text=FILE), ("a", "::1", 1)),
         (Sources(text=FILE, env={"LLM_BACKEND": "b"}), ("b", "::1", 1)),
         (Sources(text=FILE, env={"LLM_BACKEND": " 33 "}), ("33", "::1", 1)),
@@ -30,8 +30,8 @@ def problems_of(**sources: object) -> list[str]:
             Sources(text=FILE, options={"--port": None, "--host": "localhost"}),
             ("a", "localhost", 1),
         ),
-        (Sources(env={"LLM_PROXY_PORT": "2"}, options={"--port": 3}), (None, "127.0.0.1", 3)),
-        (Sources(env={"LLM_PROXY_PORT": "2", "PATH": "/bin"}), (None, "127.0.0.1", 2)),
+        (Sources(env={"LLM_PROXY_PORT": "2"}, options={"--port": 3}), (None, "localhost", 3)),
+        (Sources(env={"LLM_PROXY_PORT": "2", "PATH": "/bin"}), (None, "localhost", 2)),
     ],
 )
 def test_later_layer_wins(sources: Sources, expected: tuple[str | None, str, int]) -> None:

@@ -21,7 +21,7 @@ def test_secret_reference_shows_its_source_and_never_the_key(ref: SecretRef, exp
 
 def test_nothing_configured_is_loopback_and_the_default_backend() -> None:
     config = Config()
-    assert ("127.0.0.1", 8000, None, ()) == (
+    assert ("localhost", 8000, None, ()) == (
         config.server.host,
         config.server.port,
         config.backend,

@@ -24,7 +24,7 @@ async def main():
         say("ready")
         await end.wait()
     say("after")
-    await asyncio.sleep(60)
+    await asyncio.to_thread(sys.stdin.read)
 if sys.argv[1] == "uvloop":
     import uvloop
     uvloop.run(main())
@@ -37,7 +37,10 @@ else:
 def child(request):
     """A real process with the handlers; says what they were called for."""
     process = subprocess.Popen(
-        [sys.executable, "-c", CHILD, request.param], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, request.param],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert "ready\n" == process.stdout.readline()
     yield process
@@ -68,11 +71,13 @@ def test_a_hangup_between_does_not_count_as_termination(child):
     assert ["drain", "reload", "now"] == _answers(child, *signals)
 
 
-def test_afterwards_signals_do_what_they_usually_do(child):
+def test_afterwards_signals_can_not_spoil_the_end(child):
     _answers(child, signal.SIGTERM, signal.SIGTERM)
     assert "after\n" == child.stdout.readline()
     child.send_signal(signal.SIGTERM)
-    assert -signal.SIGTERM == child.wait(10)
+    child.send_signal(signal.SIGHUP)
+    child.stdin.close()
+    assert 0 == child.wait(10)
 
 
 async def test_the_actions_run_in_the_event_loop():
