@@ -43,9 +43,9 @@ def child(request):
         text=True,
     )
     assert "ready\n" == process.stdout.readline()
-    yield process
-    process.kill()
-    process.communicate()
+    with process:
+        yield process
+        process.kill()
 
 
 def _answers(child, *signals):
