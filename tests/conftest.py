@@ -1,7 +1,8 @@
 """Fixtures of the whole suite: fake upstreams, the daemon as a process, the real clients.
 
-A test that takes `proxied` runs twice: against the fake Anthropic API, and against the fake Chat
-Completions API, each behind a real daemon.
+A test that takes `proxied` runs once for each way through a real daemon: to the fake Anthropic API
+as to Anthropic's own host (bytes unchanged), to the same as to any other host (checked and
+repaired), and to the fake Chat Completions API (translated).
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ MODEL = "gpt-oss-120b"
 VISION_MODEL = "gemma-4-31b"
 
 
-def anthropic_backend(url: str) -> dict[str, Any]:
-    """A backend of type `anthropic` that passes the client's credential on."""
-    return {"type": "anthropic", "url": url}
+def anthropic_backend(url: str, *, repair: bool = False) -> dict[str, Any]:
+    """A backend of type `anthropic` that passes the client's credential on.
+
+    Without `repair` it is treated like Anthropic's own host, which has another address.
+    """
+    return {"type": "anthropic", "url": url, "quirks": {"repair": repair}}
 
 
 def cerebras_backend(url: str) -> dict[str, Any]:
@@ -49,12 +53,7 @@ class Launch(Protocol):
 
 @dataclass(frozen=True)
 class Proxied:
-    """A daemon with one backend.
-
-    Attributes:
-        name: of the backend and of what it speaks: `anthropic` or `cerebras`.
-        tolerates: clear to let the test end although the fake had something to refuse.
-    """
+    """A daemon with one backend; `name` is the backend's: `anthropic`, `repaired`, `cerebras`."""
 
     name: str
     fake: FakeServer
@@ -94,17 +93,17 @@ async def launch() -> AsyncIterator[Launch]:
         yield start
 
 
-@pytest.fixture(params=["anthropic", "cerebras"])
+@pytest.fixture(params=["anthropic", "repaired", "cerebras"])
 async def proxied(request: pytest.FixtureRequest, launch: Launch) -> AsyncIterator[Proxied]:
-    """A daemon in front of one fake, for each of the two wire formats."""
+    """A daemon in front of one fake; the test fails if that had a reason to refuse a request."""
     name: str = request.param
-    make_fake: dict[str, Callable[[], FakeServer]] = {
-        "anthropic": AnthropicStub,
-        "cerebras": lambda: ChatCompletionsFake(key=BACKEND_KEY),
-    }
-    make_entry = {"anthropic": anthropic_backend, "cerebras": cerebras_backend}
-    async with make_fake[name]() as fake:
-        daemon = await launch(toml(name, {name: make_entry[name](fake.url)}))
+    is_chat = name == "cerebras"
+    async with ChatCompletionsFake(key=BACKEND_KEY) if is_chat else AnthropicStub() as fake:
+        if is_chat:
+            entry = cerebras_backend(fake.url)
+        else:
+            entry = anthropic_backend(fake.url, repair=name == "repaired")
+        daemon = await launch(toml(name, {name: entry}))
         yield Proxied(name, fake, daemon)
         assert fake.problems == []
 

@@ -13,7 +13,7 @@ SCRIPTS (`_` in a text parameter is a blank)
     err400 err401 err403 err404 err413 err429 err500 err503 err529   presets of err
     toolong [tokens= max=] context overflow      html502   a gateway's HTML error page
     drop                   closed before any response byte
-    cut [after=N mode=fin|rst|clean]          stream cut after N events
+    cut [after=N mode=fin|rst|clean tool=1]   stream cut after N events, of a tool call
     errevent [after=N type= msg=]             an error event after N events
     slow [s= ping=]        headers at once, first event after s seconds
     slowhdr [s=]           nothing at all for s seconds
@@ -282,7 +282,11 @@ _OPTIONS: dict[str, Callable[[Params], dict[str, Any]]] = {
         "keepalive": p.get("ping", "0"),
     },
     "slowhdr": lambda p: {"wait_before_headers_s": float(p.get("s", "20"))},
-    "cut": lambda p: {"cut_after": int(p.get("after", "4")), "cut_mode": p.get("mode", "fin")},
+    "cut": lambda p: {
+        "cut_after": int(p.get("after", "4")),
+        "cut_mode": p.get("mode", "fin"),
+        **({"content": (_bash(),)} if p.get("tool") == "1" else {}),
+    },
     "stall": lambda p: {
         "stall_after": int(p.get("after", "4")),
         "stall_s": float(p.get("s", "600")),

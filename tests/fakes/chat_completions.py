@@ -58,7 +58,7 @@ LIMITS = {
     "x-ratelimit-remaining-requests-day": "143999",
     "x-ratelimit-remaining-tokens-minute": "299000",
     "x-ratelimit-reset-requests-day": "33011.382867",
-    "x-ratelimit-reset-tokens-minute": "11.382867",
+    "x-ratelimit-reset-tokens-minute": "1.382867",
 }
 # A translating proxy must not hand these on.
 FOREIGN = ("x-api-key", "anthropic-version", "anthropic-beta", "x-app", "x-stainless-lang")

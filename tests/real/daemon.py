@@ -103,7 +103,28 @@ class Daemon:
         await daemon._start(arguments)
         return daemon
 
+    @classmethod
+    async def refused(cls, config: str, *arguments: str) -> tuple[int, str]:
+        """Start a daemon that must not start: its exit code and what it said."""
+        home = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="llmproxyd-"))
+        daemon = cls(home, config, {})
+        word = await daemon._spawn(arguments)
+        assert daemon.process is not None
+        async with asyncio.timeout(STOP_S):
+            code = await daemon.process.wait()
+        assert not word["ok"]
+        assert code == word["exit_code"]
+        assert word["error"] in daemon.text
+        assert "Traceback" not in daemon.text, daemon.text
+        return code, daemon.text
+
     async def _start(self, arguments: tuple[str, ...]) -> None:
+        word = await self._spawn(arguments)
+        assert word["ok"], f"the daemon did not start: {word['error']}\n{self.text}"
+        self.status = word["status"]
+
+    async def _spawn(self, arguments: tuple[str, ...]) -> dict[str, Any]:
+        """Start the process; what it says on its pipe."""
         reading, writing = os.pipe()
         try:
             with self.output.open("ab") as output:
@@ -123,9 +144,8 @@ class Daemon:
         with os.fdopen(reading, "r", encoding="utf-8") as pipe:
             async with asyncio.timeout(START_S):
                 line = await asyncio.to_thread(pipe.readline)
-        word = json.loads(line or '{"ok": false, "error": "it died"}')
-        assert word["ok"], f"the daemon did not start: {word['error']}\n{self.text}"
-        self.status = word["status"]
+        word: dict[str, Any] = json.loads(line or '{"ok": false, "error": "it died"}')
+        return word
 
     # ---- what it is like
     @property
