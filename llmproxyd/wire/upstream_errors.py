@@ -145,16 +145,10 @@ def read_error(body: bytes, content_type: str = "") -> ErrorBody:
 
 def read_error_value(value: Any) -> ErrorBody:
     """Read an error that is decoded already: a whole body, or an error event's payload."""
-    if isinstance(value, list) and value:
-        return read_error_value(value[0])
-    if not isinstance(value, dict):
-        return ErrorBody(message=_text(value))
-    inner = value.get("error")
-    if isinstance(inner, dict):
-        return _read_object(inner, value)
-    if inner:
-        return msgspec.structs.replace(_read_object(value, value), message=_text(inner))
-    return _read_object(value, value)
+    try:
+        return _read_value(value)
+    except RecursionError:
+        return ErrorBody(message="the error is nested too deeply to be read")
 
 
 def classify(status: int | None, error: ErrorBody) -> Verdict:
@@ -167,7 +161,7 @@ def classify(status: int | None, error: ErrorBody) -> Verdict:
     words = f"{error.type} {error.code} {error.message}"
     if status is None:
         if error.status is None:
-            return _by_name(error)
+            return _by_words(_by_name(error), words, error)
         status = error.status
     other = _INVALID if status in _CLIENT_FAULTS else _BAD_GATEWAY
     return _by_words(_BY_STATUS.get(status, other), words, error)
@@ -251,6 +245,19 @@ def _moderation_reasons(error: ErrorBody) -> bool:
     return isinstance(metadata, dict) and bool(metadata.get("reasons"))
 
 
+def _read_value(value: Any) -> ErrorBody:
+    if isinstance(value, list) and value:
+        return _read_value(value[0])
+    if not isinstance(value, dict):
+        return ErrorBody(message=_text(value))
+    inner = value.get("error")
+    if isinstance(inner, dict):
+        return _read_object(inner, value)
+    if inner:
+        return msgspec.structs.replace(_read_object(value, value), message=_text(inner))
+    return _read_object(value, value)
+
+
 def _read_object(found: dict[str, Any], body: dict[str, Any]) -> ErrorBody:
     code = found.get("code")
     return ErrorBody(
@@ -284,7 +291,8 @@ def _text(value: Any) -> str:
         case list():
             return "; ".join(filter(None, map(_text, value)))
         case dict():
-            place = ".".join(str(part) for part in value.get("loc") or ())
+            loc = value.get("loc")
+            place = ".".join(map(str, loc)) if isinstance(loc, list) else ""
             words = _text(value.get("msg") or value.get("message"))
             return ": ".join(filter(None, (place, words))) or msgspec.json.encode(value).decode()
         case _:

@@ -84,6 +84,14 @@ def test_reading_never_fails(body):
     read_error(body)
 
 
+@pytest.mark.parametrize("depth", [100, 500, 990, 5000])
+@pytest.mark.parametrize("key", [b"message", b"error", b"detail", b"x"])
+def test_deep_nesting_is_no_failure(key, depth):
+    read_error(b'{"%b":' % key + b"[" * depth + b"]" * depth + b"}")
+    read_error(b"[" * depth + b"]" * depth)
+    read_error(b'{"message":' + b'{"%b":' % key * depth + b"1" + b"}" * depth + b"}")
+
+
 BY_STATUS = [
     (400, 400, "invalid_request_error", None),
     (401, 401, "authentication_error", False),

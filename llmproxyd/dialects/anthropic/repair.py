@@ -114,14 +114,17 @@ class RepairedStream:
         if data in (b"", b"[DONE]"):
             return []
         try:
-            payload = _decode(data)
+            return self._payload(_decode(data), event.event)
         except (msgspec.DecodeError, RecursionError):
             self.failure = broke(self._call, "the backend sent an event that is not JSON")
             return []
+
+    def _payload(self, payload: Any, name: str) -> list[Frame]:
+        """Frames of a payload, whose type may stand in the event's name only."""
         if not isinstance(payload, dict):
             return []
         if not isinstance(payload.get("type"), str):
-            payload = {"type": event.event} | payload | {"type": event.event}
+            payload = {"type": name} | payload | {"type": name}
         return self.apply(payload)
 
     def _start(self, event: Event) -> list[Frame]:

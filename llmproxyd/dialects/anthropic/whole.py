@@ -51,12 +51,14 @@ class WholeAnswer:
         """The frames of the whole answer."""
         if self.failure is not None:
             return []
-        body = bytes(self._body)
         try:
-            answer = _decode(body)
+            return self._answer(bytes(self._body))
         except (msgspec.DecodeError, RecursionError):
             self.failure = broke(self._call, "the backend's answer is not valid JSON")
             return []
+
+    def _answer(self, body: bytes) -> list[Frame]:
+        answer = _decode(body)
         self.failure = self._fault(answer, body)
         if self.failure is not None:
             return []

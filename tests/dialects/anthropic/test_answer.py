@@ -100,3 +100,20 @@ def test_no_usage_is_waited_for():
 
     assert not decoder.waits_for_usage
     assert [] == decoder.settle()
+
+
+@pytest.mark.parametrize("depth", [100, 900, *range(960, 1000), 5000])
+@pytest.mark.parametrize("call", [make_call(), make_call({"stream": False}), imitated()])
+def test_deep_nesting_is_no_exception(call, depth):
+    deep = b"[" * depth + b"]" * depth
+    block = b'{"type":"tool_use","id":"a","name":"b","input":{"x":%b}}' % deep
+    start = b'data: {"type":"content_block_start","index":0,"content_block":%b}\n\n' % block
+
+    for raw in (
+        b'{"type":"message","content":[%b]}' % block,
+        start,
+        b'data: {"error":%b}\n\n' % deep,
+    ):
+        decoder = AnswerDecoder(call, SSE)
+        decoder.feed(raw)
+        decoder.end()

@@ -87,3 +87,11 @@ def test_nothing_is_removed_where_there_is_no_thinking():
     raw = body([TEXT], "words")
 
     assert raw == without_thinking(raw)
+
+
+@pytest.mark.parametrize("depth", [100, 900, 980, 990, 1000, 5000])
+def test_deep_nesting_is_no_failure(depth):
+    deep = b"[" * depth + b"]" * depth
+    without_foreign_thinking(
+        b'{"x":%b,"messages":[{"content":[{"signature":"","x":%b}]}]}' % (deep, deep)
+    )
