@@ -20,9 +20,11 @@ from typing import Any
 
 from tests.real.claude_cli import API_KEY
 from tests.real.installed import ROOT
+from tests.real.servers import LITELLM_KEY
 
-BACKEND_KEY = "csk-canary-5f2e8d0c71b94a6f"
-CANARIES = (BACKEND_KEY, API_KEY)
+# Without a prefix that gives a key away: it must be known, not guessed.
+BACKEND_KEY = "canary-5f2e8d0c71b94a6f"
+CANARIES = (BACKEND_KEY, API_KEY, LITELLM_KEY)
 START_S = 60
 STOP_S = 30
 
