@@ -20,7 +20,7 @@ OVERFLOW_STATUSES = frozenset({None, 400, 413, 422, 500})
 BUDGET_MARGIN = 64
 BUDGET_MIN = 1024
 
-_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_CODES = ("context_length_exceeded", "exceed_context_size_error")
 
 _PHRASES = re.compile(
     r"""
