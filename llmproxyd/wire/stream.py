@@ -31,6 +31,8 @@ _encode = msgspec.json.Encoder().encode
 class State(Enum):
     """Where a stream stands."""
 
+    __hash__ = object.__hash__  # Enum's own runs in Python, and every delta looks its state up
+
     IDLE = "idle"
     BETWEEN_BLOCKS = "between blocks"
     IN_TEXT = "in text"

@@ -19,15 +19,13 @@ _BLANKS_MAX = 1000
 def reasoning_of(delta: Delta) -> str:
     """The reasoning in one chunk. Servers that fill two fields send the same text twice, so the
     first field that is not empty wins."""
-    for value in (
-        delta.reasoning_content,
-        delta.reasoning,
-        delta.thinking_blocks,
-        delta.reasoning_details,
-    ):
-        if value and (text := _words(value)):
-            return text
-    return ""
+    return (
+        (delta.reasoning_content and _words(delta.reasoning_content))
+        or (delta.reasoning and _words(delta.reasoning))
+        or (delta.thinking_blocks and _words(delta.thinking_blocks))
+        or (delta.reasoning_details and _words(delta.reasoning_details))
+        or ""
+    )
 
 
 def _words(value: Any) -> str:
