@@ -33,6 +33,18 @@ def fold(frames: Iterable[Frame]) -> bytes:
     Raises:
         BrokeProtocol: the frames hold no complete message.
     """
+    try:
+        message = _fold(frames)
+    except (LookupError, TypeError, AttributeError, msgspec.DecodeError):
+        # Frames of a pass-through are the backend's own, and need not make sense.
+        raise BrokeProtocol("the backend's stream does not make a message") from None
+    if message is None:
+        raise BrokeProtocol("the backend's answer ended before it was complete")
+    return message if isinstance(message, bytes) else _encode(message)
+
+
+def _fold(frames: Iterable[Frame]) -> dict[str, Any] | bytes | None:
+    """The message, the bytes of one that was not streamed, or None when it is not complete."""
     message: dict[str, Any] | None = None
     parts: dict[int, list[str]] = {}
     is_complete = False
@@ -43,9 +55,7 @@ def fold(frames: Iterable[Frame]) -> bytes:
             message = _decode(frame.data)["message"]
         elif message is not None:
             is_complete |= _apply(message, parts, frame)
-    if message is None or not is_complete:
-        raise BrokeProtocol("the backend's answer ended before it was complete")
-    return _encode(message)
+    return message if is_complete else None
 
 
 def _apply(message: dict[str, Any], parts: dict[int, list[str]], frame: Frame) -> bool:

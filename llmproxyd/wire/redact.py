@@ -18,7 +18,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     `secrets` are exact configured values; ones below `MIN_SECRET_CHARS` are left alone, since
     masking them would only destroy the text.
     """
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # one may begin with another
         if len(secret) >= MIN_SECRET_CHARS:
             text = text.replace(secret, MASK)
     return _TOKENS.sub(lambda match: f"{match[1]} {MASK}" if match[1] else MASK, text)

@@ -9,7 +9,8 @@ Rules of this file:
    A move that is not in `TRANSITIONS` raises `IllegalMove`, which is a bug of the caller.
 2. Blocks are strictly sequential, indices 0, 1, 2 …; the Python SDK appends on each start and
    the CLI executes a tool block as soon as it is closed, so nothing overlaps or reopens.
-3. Empty deltas are not emitted (they return no frame); an empty text block can not be opened.
+3. An empty delta is refused, and so is a text block without any: clients store it, and strict
+   backends answer its replay with 400.
 
 Payloads are byte templates around msgspec-encoded strings: about five times cheaper than
 encoding a dict per delta (`tests/bench/README.md`).
@@ -35,6 +36,7 @@ class State(Enum):
 
     IDLE = "idle"
     BETWEEN_BLOCKS = "between blocks"
+    AT_TEXT = "before the first text"
     IN_TEXT = "in text"
     IN_THINKING = "in thinking"
     SIGNED = "thinking is signed"
@@ -46,11 +48,12 @@ class State(Enum):
 TRANSITIONS: dict[State, dict[str, State]] = {
     State.IDLE: {"message_start": State.BETWEEN_BLOCKS},
     State.BETWEEN_BLOCKS: {
-        "start_text": State.IN_TEXT,
+        "start_text": State.AT_TEXT,
         "start_thinking": State.IN_THINKING,
         "start_tool_use": State.IN_TOOL,
         "message_delta": State.ENDING,
     },
+    State.AT_TEXT: {"text_delta": State.IN_TEXT},
     State.IN_TEXT: {"text_delta": State.IN_TEXT, "block_stop": State.BETWEEN_BLOCKS},
     State.IN_THINKING: {
         "thinking_delta": State.IN_THINKING,
@@ -176,6 +179,8 @@ class MessageStream:
         )
 
     def _delta(self, move: str, head: bytes, text: str) -> Frame:
+        if not text:
+            raise IllegalMove(f"empty {move}")
         self._move(move)
         wire = self._delta_head + head + _encode(text) + b"}}\n\n"
         return Frame("content_block_delta", wire[_DATA_AT:-2], wire)
@@ -187,7 +192,7 @@ class MessageStream:
             raise IllegalMove(f"{move} while {self.state.value}") from None
 
 
-_OPEN = frozenset({State.IN_TEXT, State.IN_THINKING, State.SIGNED, State.IN_TOOL})
+_OPEN = frozenset({State.AT_TEXT, State.IN_TEXT, State.IN_THINKING, State.SIGNED, State.IN_TOOL})
 _DATA_AT = len(b"event: content_block_delta\ndata: ")
 
 

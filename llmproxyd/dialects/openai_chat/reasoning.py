@@ -82,7 +82,7 @@ class ThinkSplitter:
                 return self._think("".join(self._held) + text)
             case _State.UNOPENED:
                 return self._wait(text)
-            case _State.PLAIN:
+            case _:
                 return "", text
 
     def flush(self) -> tuple[str, str]:

@@ -104,17 +104,19 @@ def test_nesting_beyond_reason_is_a_failure():
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            [
-                *("choices", "delta", "message", "content", "tool_calls", "function", "name"),
-                *("arguments", "index", "id", "finish_reason", "usage", "error", "reasoning"),
-                *("reasoning_details", "text", "type", "detail", "loc", "code", "status"),
-            ]
-        ),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("choices", "delta", "message", "content", "tool_calls", "function", "name"),
+                    *("arguments", "index", "id", "finish_reason", "usage", "error", "reasoning"),
+                    *("reasoning_details", "text", "type", "detail", "loc", "code", "status"),
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )

@@ -28,7 +28,22 @@ from tests.dialects.openai_chat.upstream import (
 )
 
 TEXTS = st.sampled_from(
-    [*("a", "bc ", "\n", "\n\n", " ", "é", "😀\u2028", "<think>", "</think>", "<", "/think>", "END")]
+    [
+        *(
+            "a",
+            "bc ",
+            "\n",
+            "\n\n",
+            " ",
+            "é",
+            "😀\u2028",
+            "<think>",
+            "</think>",
+            "<",
+            "/think>",
+            "END",
+        )
+    ]
 )
 ARGUMENTS = st.sampled_from(
     ["", "{}", '{"a":', "1", "}", '{"a":1}', '"x"', "nonsense", " ", "{", "null", "```json\n"]
@@ -146,7 +161,10 @@ def test_every_stream_is_legal(pieces, call):
 
 
 @many
-@given(st.lists(st.binary(max_size=40), max_size=8), st.sampled_from(["", "text/event-stream", "application/json", "text/html"]))
+@given(
+    st.lists(st.binary(max_size=40), max_size=8),
+    st.sampled_from(["", "text/event-stream", "application/json", "text/html"]),
+)
 def test_garbage_raises_nothing(pieces, content_type):
     answer = decode(*pieces, content_type=content_type)
     grammar.check(answer.events, is_whole=answer.decoder.failure is None)
@@ -156,8 +174,8 @@ def test_garbage_raises_nothing(pieces, content_type):
 @given(ANSWERS, SETTINGS, st.lists(st.tuples(st.integers(0), st.binary(max_size=3)), max_size=6))
 def test_damaged_streams_raise_nothing_and_stay_legal(pieces, call, damages):
     data = bytearray(b"".join(pieces))
-    for at, replacement in damages:
-        at %= len(data) + 1
+    for offset, replacement in damages:
+        at = offset % (len(data) + 1)
         data[at : at + len(replacement)] = replacement
     answer = decode(bytes(data), **call)
     grammar.check(answer.events, is_whole=answer.decoder.failure is None, history={"used"})

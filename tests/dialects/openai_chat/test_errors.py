@@ -108,7 +108,10 @@ def test_missing_model_is_named_first():
     [
         (openai(code=429), (429, "rate_limit_error")),
         (openai(code="503"), (529, "overloaded_error")),
-        ({"status_code": 401, "error": {"message": "m", "code": 500}}, (401, "authentication_error")),
+        (
+            {"status_code": 401, "error": {"message": "m", "code": 500}},
+            (401, "authentication_error"),
+        ),
         (openai(code=200), (500, "api_error")),
         (openai(code="context"), (500, "api_error")),
         (openai(type="rate_limit_exceeded"), (429, "rate_limit_error")),
@@ -253,7 +256,9 @@ OLD_VLLM = (
     "This model's maximum context length is {} tokens. However, you requested {} tokens "
     "({} in the messages, {} in the completion). Please reduce the length of the messages."
 )
-CEREBRAS = "Please reduce the length of the messages or completion. Current length is {} while limit is {}"
+CEREBRAS = (
+    "Please reduce the length of the messages or completion. Current length is {} while limit is {}"
+)
 LLAMACPP = {
     "error": {
         "code": 400,
@@ -432,7 +437,12 @@ REFUSALS = [
     ),
     ("wrong_api_format", "body -> cache: Extra inputs are not permitted", None, "cache"),
     ("wrong_api_format", "messages: Input should be a valid list", "validation_error", None),
-    ("unsupported_parameter", "Unsupported parameter: 'temperature' is not …", "temperature", "temperature"),
+    (
+        "unsupported_parameter",
+        "Unsupported parameter: 'temperature' is not …",
+        "temperature",
+        "temperature",
+    ),
     ("unsupported_parameter", "It is not supported.", "temperature", "temperature"),
     ("unknown_parameter", "Unknown parameter: 'a.b'.", None, "a.b"),
     ("unsupported_parameter", "It is not supported.", None, None),

@@ -30,7 +30,10 @@ from tests.dialects.openai_chat.upstream import (
 def exchange_at(entry):
     call = make_call()
     target = msgspec.structs.replace(call.target, entry=entry)
-    return ChatExchange(msgspec.structs.replace(call, target=target), encoded(b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'))
+    return ChatExchange(
+        msgspec.structs.replace(call, target=target),
+        encoded(b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'),
+    )
 
 
 def entry_with(**fields):
@@ -65,7 +68,11 @@ def test_headers_are_the_proxys_own():
 
 
 def test_client_headers_never_go_up():
-    headers = (("x-api-key", "client"), ("anthropic-version", "2023-06-01"), ("X-Stainless-OS", "x"))
+    headers = (
+        ("x-api-key", "client"),
+        ("anthropic-version", "2023-06-01"),
+        ("X-Stainless-OS", "x"),
+    )
     sent = headers_of(make_exchange(headers=headers))
     assert not {"x-api-key", "anthropic-version", "x-stainless-os", "authorization"} & set(sent)
 
@@ -91,9 +98,7 @@ def test_prompt_estimate_is_raw():
 
 def test_decoder_is_chosen_by_content_type():
     assert isinstance(make_exchange().decoder(head("application/json")), JSONDecoder)
-    assert isinstance(
-        make_exchange().decoder(head("Application/JSON; charset=utf-8")), JSONDecoder
-    )
+    assert isinstance(make_exchange().decoder(head("Application/JSON; charset=utf-8")), JSONDecoder)
 
 
 def test_each_decoder_begins_a_new_answer():

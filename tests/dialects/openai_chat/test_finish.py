@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from llmproxyd.dialects.openai_chat.finish import conclude, failure_kind, is_cut_short
-from tests.dialects.openai_chat.upstream import DONE, called, chunk, completion, decode, decode_json, said
+from tests.dialects.openai_chat.upstream import (
+    DONE,
+    called,
+    chunk,
+    completion,
+    decode,
+    decode_json,
+    said,
+)
 
 STOPPED = ["stop", "eos", "eos_token", "end_turn", "completed"]
 CALLED = ["tool_calls", "function_call", "tool_use"]

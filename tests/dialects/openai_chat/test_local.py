@@ -56,7 +56,11 @@ def test_anything_else_goes_upstream(change):
 
 def test_nothing_can_come_back():
     exchange = make_exchange(body=PROBE)
-    assert (None, 0, []) == (exchange.learned, exchange.prompt_estimate, exchange.response_headers(head()))
+    assert (None, 0, []) == (
+        exchange.learned,
+        exchange.prompt_estimate,
+        exchange.response_headers(head()),
+    )
     assert exchange.repaired(TimedOut("x")) is None
     assert isinstance(exchange.error(head(), b""), BrokeProtocol)
     with pytest.raises(BrokeProtocol):

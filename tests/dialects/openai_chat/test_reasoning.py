@@ -81,12 +81,16 @@ def test_tags_in_any_pieces(mode, text, expected):
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["auto", "always_open", "off"]),
-    st.lists(st.sampled_from(["<think>", "</think>", "<", "/", "a", " ", "\n", "</th"]), max_size=12),
+    st.lists(
+        st.sampled_from(["<think>", "</think>", "<", "/", "a", " ", "\n", "</th"]), max_size=12
+    ),
     st.integers(1, 6),
 )
 def test_split_does_not_depend_on_the_pieces(mode, parts, size):
     text = "".join(parts)
-    assert split(mode, [text]) == split(mode, [text[at : at + size] for at in range(0, len(text), size)])
+    assert split(mode, [text]) == split(
+        mode, [text[at : at + size] for at in range(0, len(text), size)]
+    )
 
 
 def test_thinking_is_passed_on_as_it_comes():
@@ -124,7 +128,9 @@ def test_unopened_tag_waits_for_its_end():
 
 
 def test_unopened_tag_that_is_never_closed_is_text():
-    assert [text_block("just text")] == decode(said("just "), said("text"), DONE, flags=OPEN).content
+    assert [text_block("just text")] == decode(
+        said("just "), said("text"), DONE, flags=OPEN
+    ).content
 
 
 def test_unopened_tag_is_none_when_reasoning_has_its_field():
@@ -148,9 +154,7 @@ def test_call_ends_an_unopened_tag():
 
 
 def test_call_inside_an_open_tag_does_not_close_it():
-    answer = decode(
-        said("<think>r </"), called('{"a":1}', name="Bash"), said("s</think>t"), DONE
-    )
+    answer = decode(said("<think>r </"), called('{"a":1}', name="Bash"), said("s</think>t"), DONE)
     assert [
         thinking_block("r </"),
         tool_block({"a": 1}),

@@ -23,8 +23,12 @@ def recorded():
 
 
 ANSWERS = dict(recorded())
-STREAMED = [name for name, answer in ANSWERS.items() if answer["status"] == 200 and answer["stream"]]
-PLAIN = [name for name, answer in ANSWERS.items() if answer["status"] == 200 and not answer["stream"]]
+STREAMED = [
+    name for name, answer in ANSWERS.items() if answer["status"] == 200 and answer["stream"]
+]
+PLAIN = [
+    name for name, answer in ANSWERS.items() if answer["status"] == 200 and not answer["stream"]
+]
 REFUSED = [name for name, answer in ANSWERS.items() if answer["status"] != 200]
 
 
@@ -58,8 +62,10 @@ def test_recorded_stream_loses_nothing(name):
     answer = decoded(name, 1 << 20)
     message = answer.message
     deltas = list(deltas_of(name))
-    blocks = {kind: [block for block in message["content"] if block["type"] == kind]
-              for kind in ("text", "thinking", "tool_use")}
+    blocks = {
+        kind: [block for block in message["content"] if block["type"] == kind]
+        for kind in ("text", "thinking", "tool_use")
+    }
     assert "".join(delta.get("content") or "" for delta, _ in deltas).lstrip("\n") == "".join(
         block["text"] for block in blocks["text"]
     )
@@ -69,7 +75,9 @@ def test_recorded_stream_loses_nothing(name):
     pieces = [piece for delta, _ in deltas for piece in delta.get("tool_calls") or ()]
     arguments = {}
     for piece in pieces:
-        arguments[piece["index"]] = arguments.get(piece["index"], "") + piece["function"].get("arguments", "")
+        arguments[piece["index"]] = arguments.get(piece["index"], "") + piece["function"].get(
+            "arguments", ""
+        )
     assert list(map(parsed, arguments.values())) == [block["input"] for block in blocks["tool_use"]]
     assert bool(blocks["tool_use"]) == (message["stop_reason"] == "tool_use" or "tool-cut" in name)
     assert message == json.loads(fold(answer.frames))

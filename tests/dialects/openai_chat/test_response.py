@@ -172,7 +172,12 @@ def test_order_is_thinking_text_refusal_calls():
 
 
 def test_content_parts_are_joined():
-    parts = [{"type": "text", "text": "a"}, {"type": "image"}, "junk", {"type": "text", "text": "b"}]
+    parts = [
+        {"type": "text", "text": "a"},
+        {"type": "image"},
+        "junk",
+        {"type": "text", "text": "b"},
+    ]
     assert [text_block("ab")] == decode_json(completion({"content": parts})).content
 
 
@@ -272,7 +277,9 @@ def test_usage_of_a_plain_answer_comes_with_it():
     assert 3 == decoder.usage.output_tokens
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=utf-8", "", "text/plain"])
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "text/html; charset=utf-8", "", "text/plain"]
+)
 def test_web_page_is_an_error(content_type):
     decoder = make_exchange().decoder(head(content_type))
     answer = feed(decoder, [b"\n <", b"!doctype html><p>secret</p>"])
@@ -291,7 +298,11 @@ def test_web_page_is_an_error(content_type):
 @pytest.mark.parametrize("start", [b"", b"\n\n", b"\xef\xbb\xbf"], ids=["none", "blank", "bom"])
 @pytest.mark.parametrize(
     "body",
-    [completion({"content": "x"}), said("x") + chunk({}, "stop") + DONE, b": hi\n\n" + said("x") + DONE],
+    [
+        completion({"content": "x"}),
+        said("x") + chunk({}, "stop") + DONE,
+        b": hi\n\n" + said("x") + DONE,
+    ],
     ids=["json", "stream", "comment"],
 )
 def test_unlabelled_answer_is_read_by_its_first_byte(content_type, size, start, body):

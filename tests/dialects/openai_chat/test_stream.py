@@ -29,7 +29,14 @@ from tests.dialects.openai_chat.upstream import (
     usage_chunk,
 )
 
-HELLO = (chunk({"role": "assistant"}), said("He"), said("llo"), chunk({}, "stop"), usage_chunk(), DONE)
+HELLO = (
+    chunk({"role": "assistant"}),
+    said("He"),
+    said("llo"),
+    chunk({}, "stop"),
+    usage_chunk(),
+    DONE,
+)
 CUT = "[test] upstream closed the stream before finishing"
 
 
@@ -196,7 +203,9 @@ def test_event_that_is_no_json_object_breaks_the_stream(data):
 
 
 def test_empty_data_line_is_skipped():
-    assert [text_block("xy")] == decode(said("x") + b"data:\n\ndata: \n\n" + said("y"), DONE).content
+    assert [text_block("xy")] == decode(
+        said("x") + b"data:\n\ndata: \n\n" + said("y"), DONE
+    ).content
 
 
 def test_event_above_the_limit_breaks_the_stream():

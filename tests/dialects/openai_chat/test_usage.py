@@ -44,8 +44,14 @@ def details(**cached):
             details(prompt_tokens_details={"cached_tokens": 60, "cache_write_tokens": 50}),
             Usage(0, 1, 60, 50),
         ),
-        (details(completion_tokens_details={"reasoning_tokens": 5}), Usage(100, 1, thinking_tokens=5)),
-        (details(completion_tokens_details={"reasoning_tokens": 0}), Usage(100, 1, thinking_tokens=0)),
+        (
+            details(completion_tokens_details={"reasoning_tokens": 5}),
+            Usage(100, 1, thinking_tokens=5),
+        ),
+        (
+            details(completion_tokens_details={"reasoning_tokens": 0}),
+            Usage(100, 1, thinking_tokens=0),
+        ),
     ],
 )
 def test_reported_usage(reported, expected):

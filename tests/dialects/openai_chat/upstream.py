@@ -69,7 +69,9 @@ def _json(payload: Any) -> bytes:
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
     """One `chat.completion.chunk` as an event; `more` goes beside `choices`."""
     choice = {"index": 0, "delta": delta or {}, "finish_reason": finish}
-    return event({"id": "chatcmpl-7", "object": "chat.completion.chunk", "choices": [choice]} | more)
+    return event(
+        {"id": "chatcmpl-7", "object": "chat.completion.chunk", "choices": [choice]} | more
+    )
 
 
 def said(text: str) -> bytes:
@@ -90,7 +92,9 @@ def called(
         "id": call_id,
         "function": {key: value for key, value in function.items() if value is not None},
     }
-    return chunk({"tool_calls": [{key: value for key, value in delta.items() if value is not None}]})
+    return chunk(
+        {"tool_calls": [{key: value for key, value in delta.items() if value is not None}]}
+    )
 
 
 def usage_chunk(usage: dict[str, Any] = USAGE) -> bytes:
@@ -103,7 +107,8 @@ def completion(
     """A whole `chat.completion`."""
     choice = {"index": 0, "message": message or {}, "finish_reason": finish}
     return _json(
-        {"id": "chatcmpl-7", "object": "chat.completion", "choices": [choice], "usage": USAGE} | more
+        {"id": "chatcmpl-7", "object": "chat.completion", "choices": [choice], "usage": USAGE}
+        | more
     )
 
 
