@@ -22,6 +22,7 @@ import platformdirs
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from llmproxyd.cache.ids import RecentIds
 from llmproxyd.cache.reasoning import ReasoningCache
 from llmproxyd.control import schema
 from llmproxyd.control.app import serve_control
@@ -202,6 +203,7 @@ async def _build(
             calibration=Calibration(),
             counters=counters,
             reasoning=ReasoningCache(),
+            claim_id=RecentIds().claim,
             images=images,
             spawner=tasks,
             entropy=_entropy,

@@ -65,6 +65,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     counters: Counters
     reasoning: ReasoningStore
+    claim_id: Callable[[str], bool]
     images: ImageFetcher
     spawner: Spawner
     entropy: Callable[[int], str]
@@ -264,6 +265,7 @@ class Pipeline:
             token_scale=services.calibration.scale(key),
             reasoning=services.reasoning,
             secrets=snapshot.secrets,
+            claim_id=services.claim_id,
             dropped=self._learned.get(key, ()),
         )
         urls = call.dialect.remote_images(call)

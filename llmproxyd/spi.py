@@ -140,6 +140,11 @@ class ReasoningStore(Protocol):
         ...
 
 
+def _claim_none(_id: str) -> bool:
+    """Whoever keeps no track of ids takes none over."""
+    return False
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one attempt may depend on, so that translation is a function of it.
 
@@ -155,6 +160,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         reasoning: the reasoning store.
         secrets: values to redact from anything that leaves.
         dropped: request properties that this target has refused before (section 1.12).
+        claim_id: `claim_id(id)` is True the first time that it is asked about a message id of an
+            answer; clients merge turns whose ids are equal (section 0, invariant 1).
         images: remote image URLs of the request to data URIs; None where fetching failed.
     """
 
@@ -167,6 +174,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: ReasoningStore | None = None
     secrets: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    claim_id: Callable[[str], bool] = _claim_none
     images: dict[str, str | None] = {}
 
 

@@ -171,6 +171,7 @@ async def house(aiohttp_server, unused_tcp_port_factory):
         calibration=Calibration(),
         counters=Counters(),
         reasoning=ReasoningCache(),
+        claim_id=lambda _id: True,
         images=images,
         spawner=tasks,
         entropy=lambda count: "x" * count,
@@ -264,14 +265,14 @@ async def test_failed_first_target_falls_over_to_the_second(house):
 
 
 async def test_answer_that_breaks_before_the_first_frame_falls_over(house):
-    snapshot = house.snapshot(await house.upstream("broken"), await house.upstream("start end"))
+    snapshot = house.snapshot(await house.upstream("broken"), await house.upstream("start text end"))
     assert b"message_stop" in (await house.ask(snapshot)).body
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_answer_that_breaks_in_the_middle(house, stream):
     """A stream ends with an error event; a plain client has seen nothing, so it fails over."""
-    good = await house.upstream("start end")
+    good = await house.upstream("start text end")
     snapshot = house.snapshot(await house.upstream("start text broken"), good)
     sink = await house.ask(snapshot, stream=stream)
     if stream:
@@ -304,32 +305,32 @@ async def test_error_of_the_first_target_is_told_when_all_fail(house):
 
 
 async def test_fault_of_the_request_is_not_tried_elsewhere(house):
-    snapshot = house.snapshot(await house.upstream((400, "bad")), await house.upstream("start end"))
+    snapshot = house.snapshot(await house.upstream((400, "bad")), await house.upstream("start text end"))
     sink = await house.ask(snapshot)
     assert (sink.status, len(house.requests)) == (400, 1)
 
 
 async def test_request_that_a_dialect_refuses_never_goes_up(house):
-    sink = await house.ask(house.snapshot(await house.upstream("start end")), model="refused")
+    sink = await house.ask(house.snapshot(await house.upstream("start text end")), model="refused")
     assert (sink.status, house.requests) == (400, [])
 
 
 @pytest.mark.parametrize("status", [502, 503, 529, 429])
 async def test_overloaded_target_is_retried_before_the_commit(house, status):
-    snapshot = house.snapshot(await house.upstream((status, "busy"), "start end"))
+    snapshot = house.snapshot(await house.upstream((status, "busy"), "start text end"))
     assert (await house.ask(snapshot)).status == 200
     assert len(house.requests) == 2
 
 
 @pytest.mark.parametrize("answer", [(500, "crash"), (503, "verbatim")])
 async def test_other_failures_are_not_retried(house, answer):
-    snapshot = house.snapshot(await house.upstream(answer, "start end"))
+    snapshot = house.snapshot(await house.upstream(answer, "start text end"))
     sink = await house.ask(snapshot)
     assert (sink.status, len(house.requests)) == (answer[0], 1)
 
 
 async def test_mended_request_is_sent_once_and_remembered(house):
-    snapshot = house.snapshot(await house.upstream((400, "mend me"), "start end"), retries=0)
+    snapshot = house.snapshot(await house.upstream((400, "mend me"), "start text end"), retries=0)
     assert (await house.ask(snapshot)).status == 200
     assert house.requests == ["first", "mended"]
     await house.ask(snapshot)
@@ -364,12 +365,12 @@ async def test_late_usage_is_waited_for_only_so_long(house, monkeypatch):
 
 
 async def test_estimates_are_calibrated_by_what_the_backend_counted(house):
-    await house.ask(house.snapshot(await house.upstream("start end")))
+    await house.ask(house.snapshot(await house.upstream("start text end")))
     assert house.services.calibration.scale(("b0", "m")) == 1.0
 
 
 async def test_linked_images_are_fetched_before_the_exchange(house):
-    url = await house.upstream("start end")
+    url = await house.upstream("start text end")
     request = MessagesRequest(raw=b"{}", model="m", stream=True, query=f"{house.down}/a.png")
     record = Record(request_id="req_1", started_s=0.0, model="m", is_stream=True)
     await house.pipeline.messages(request, house.snapshot(url), record, RecordingSink())

@@ -17,17 +17,15 @@ import re
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
 
 import msgspec
 
-from llmproxyd.wire.frames import Frame, make_frame
+from llmproxyd.dialects.anthropic.source import Event, frame_of, source_of
+from llmproxyd.wire.frames import Frame
 from llmproxyd.wire.signature import sign
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
-
-Event = dict[str, Any]
 
 _TOOLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _KNOWN = _TOOLS | {
@@ -76,7 +74,7 @@ class _Block:
         stop: its `content_block_stop`; None until the backend has sent it.
         waiting: deltas that the client has not got yet.
         words: text of its deltas so far; of a tool, its input as JSON text.
-        signature: of thinking.
+        signature: of thinking; `signed_by` is the event it came in, if it was one.
         given_input: a tool's input that came with its start.
         index: toward the client; -1 until its start is sent.
         is_closed: the client has its stop.
@@ -88,6 +86,7 @@ class _Block:
         "is_closed",
         "kind",
         "signature",
+        "signed_by",
         "start",
         "stop",
         "waiting",
@@ -101,6 +100,7 @@ class _Block:
         self.waiting: list[Event] = []
         self.words: list[str] = []
         self.signature = ""
+        self.signed_by: Event = {}
         self.given_input = ""
         self.index = -1
         self.is_closed = False
@@ -255,9 +255,10 @@ class BlockQueue:
         """Queue one delta, unless it is empty."""
         field = _WORDS.get(delta["type"])
         words = _words(delta, field) if field else ""
-        if field and not words:
+        if field and not words and block.kind not in _TOOLS:
             return
         if field == "signature":
+            block.signed_by = {} if block.signature else source_of(event)
             block.signature += words
             return
         if words:
@@ -306,23 +307,32 @@ class BlockQueue:
         block.is_closed = True
         if block.index < 0:
             return []
-        last: list[Event] = []
+        events: list[Event] = []
         if block.kind == "thinking":
             signature = block.signature or sign("".join(block.words))
-            last.append({"type": "signature_delta", "signature": signature})
+            delta = {"type": "signature_delta", "signature": signature}
+            events.append({"type": "content_block_delta", "delta": delta, **block.signed_by})
         elif block.given_input and not block.words:
             self.pieces.append(block.given_input)
-            last.append({"type": "input_json_delta", "partial_json": block.given_input})
-        events: list[Event] = [{"type": "content_block_delta", "delta": delta} for delta in last]
+            delta = {"type": "input_json_delta", "partial_json": block.given_input}
+            events.append({"type": "content_block_delta", "delta": delta})
         events.append(block.stop or _STOP)
         return [_frame(block, event) for event in events]
+
+    def hold(self, ping: Event) -> bool:
+        """Keep a ping in its place behind a start that is held back; False when none is."""
+        if not self._queue or self._queue[-1].index >= 0:
+            return False
+        self._queue[-1].waiting.append(ping)
+        return True
 
 
 def _frame(block: _Block, event: Event) -> Frame:
     """`event` under the index that its block has toward the client."""
-    kind: str = event["type"]
+    if event["type"] == "ping":
+        return frame_of(event)
     index = {"index": block.index}
-    return make_frame(kind, _encode({"type": kind} | index | event | index))
+    return frame_of({"type": event["type"]} | index | event | index)
 
 
 def _words(value: Event, field: str) -> str:

@@ -9,27 +9,29 @@ before its ending is a failure, never a clean end made up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
 
-from llmproxyd.dialects.anthropic.blocks import BlockQueue, Event
+from llmproxyd.dialects.anthropic.blocks import BlockQueue
 from llmproxyd.dialects.anthropic.errors import broke, read_error_event
 from llmproxyd.dialects.anthropic.estimate import estimate_or_zero
+from llmproxyd.dialects.anthropic.source import Event, frame_of, remember
 from llmproxyd.dialects.anthropic.tally import Tally
 from llmproxyd.errors import BadRequest, BrokeProtocol, UpstreamError
 from llmproxyd.spi import Call, ResponseHead
-from llmproxyd.wire.frames import PING_WIRE, Frame, make_frame
+from llmproxyd.wire.frames import Frame
 from llmproxyd.wire.messages import decode_body
 from llmproxyd.wire.sse import SSEDecoder, SSEEvent
 from llmproxyd.wire.tokens import estimate_output_tokens
 from llmproxyd.wire.usage import Usage
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 _MESSAGE_ID_CHARS = 24
+_MESSAGE_ID = re.compile(r"msg_[A-Za-z0-9_]{20,}")
 
 _STOP_REASONS = frozenset(
     {
@@ -61,6 +63,7 @@ class RepairedStream:
         self._blocks = BlockQueue(self._history_ids, call.entropy)
         self._is_started = False
         self._is_ending = False  # message_delta is out
+        self._is_estimated = False
         self._ending: Event = {}  # a message_delta without a stop reason
         self.usage: Usage | None = None
         self.is_done = False
@@ -114,7 +117,10 @@ class RepairedStream:
         if data in (b"", b"[DONE]"):
             return []
         try:
-            return self._payload(_decode(data), event.event)
+            payload = _decode(data)
+            if isinstance(payload, dict):
+                remember(payload, event)
+            return self._payload(payload, event.event)
         except (msgspec.DecodeError, RecursionError):
             self.failure = broke(self._call, "the backend sent an event that is not JSON")
             return []
@@ -128,7 +134,7 @@ class RepairedStream:
         return self.apply(payload)
 
     def _start(self, event: Event) -> list[Frame]:
-        """`message_start`, once; with our own id, since clients merge turns of equal ids."""
+        """`message_start`, once; with an id of its own, since clients merge turns of equal ids."""
         message = event.get("message")
         message = dict(message) if isinstance(message, dict) else {}
         self._count(message.get("usage"))
@@ -136,16 +142,24 @@ class RepairedStream:
             return []
         self._is_started = True
         own: Event = {
-            "id": f"msg_{self._call.entropy(_MESSAGE_ID_CHARS)}",
+            "id": self._message_id(message.get("id")),
             "type": "message",
             "role": "assistant",
             "model": self._call.request.model,
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": _usage_on_wire(message.get("usage"), self.usage),
+            "usage": _usage_on_wire(
+                message.get("usage"), self.usage, ("input_tokens", "output_tokens")
+            ),
         }
-        return [_frame({**event, "message": {**message, **own}})]
+        return [frame_of({**event, "message": {**message, **own}})]
+
+    def _message_id(self, given: Any) -> str:
+        """`given`, if it is one of Anthropic's kind that no answer has had before."""
+        if isinstance(given, str) and _MESSAGE_ID.fullmatch(given) and self._call.claim_id(given):
+            return given
+        return f"msg_{self._call.entropy(_MESSAGE_ID_CHARS)}"
 
     def _block(self, event: Event) -> list[Frame]:
         return [] if self._is_ending else self._implied_start() + self._blocks.apply(event)
@@ -179,7 +193,7 @@ class RepairedStream:
 
     def _stop(self, event: Event) -> list[Frame]:
         self.is_done = True
-        return [_frame(event)]
+        return [frame_of(event)]
 
     def _end_message(self, event: Event, reason: str) -> list[Frame]:
         """Close the blocks and send the one `message_delta`."""
@@ -192,7 +206,8 @@ class RepairedStream:
             return []
         frames = blocks.finish()
         self._is_ending = True
-        if self._tally.is_empty:
+        self._is_estimated = self._tally.is_empty
+        if self._is_estimated:
             self._estimate()
         final = _stop_reason(reason, has_tool=blocks.has_tool)
         given = event.get("delta")
@@ -200,8 +215,9 @@ class RepairedStream:
         delta["stop_reason"] = final
         if final != "stop_sequence":
             delta["stop_sequence"] = None
-        usage = _usage_on_wire(event.get("usage"), self.usage)
-        return [*frames, _frame({**event, "delta": delta, "usage": usage})]
+        needed = () if self._is_estimated else ("output_tokens",)
+        usage = _usage_on_wire(event.get("usage"), self.usage, needed)
+        return [*frames, frame_of({**event, "delta": delta, "usage": usage})]
 
     def _other(self, payload: Event) -> list[Frame]:
         """A ping, an event of a future version, or another format altogether."""
@@ -213,12 +229,12 @@ class RepairedStream:
             return []
         if not self._is_started or not kind:
             return []
-        return (
-            [Frame("ping", b'{"type": "ping"}', PING_WIRE)] if kind == "ping" else [_frame(payload)]
-        )
+        if kind == "ping" and self._blocks.hold(payload):
+            return []
+        return [frame_of(payload)]
 
     def _error(self, event: Event) -> list[Frame]:
-        return self._fail(_encode(event))
+        return self._fail(frame_of(event).data)
 
     def _fail(self, data: bytes) -> list[Frame]:
         """An error event; behind the ending it changes nothing (section 3.6)."""
@@ -264,10 +280,13 @@ def _stop_reason(reason: str, *, has_tool: bool) -> str:
     return "stop_sequence" if reason == "stop_sequence" else "end_turn"
 
 
-def _usage_on_wire(given: Any, known: Usage | None) -> Event:
-    """The backend's usage object with the four counts that every client reads."""
-    counts = (known or Usage()).as_wire()
-    return {**given, **counts} if isinstance(given, dict) else counts
+def _usage_on_wire(given: Any, known: Usage | None, needed: tuple[str, ...]) -> Event:
+    """The backend's usage object if it has the `needed` counts, else with all four filled in."""
+    if not isinstance(given, dict):
+        return (known or Usage()).as_wire()
+    if needed and all(type(given.get(name)) is int for name in needed):
+        return given
+    return {**given, **(known or Usage()).as_wire()}
 
 
 def _tool_ids(raw: bytes) -> Iterator[str]:
@@ -280,11 +299,6 @@ def _tool_ids(raw: bytes) -> Iterator[str]:
         for block in content if isinstance(content, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_use":
                 yield str(block.get("id"))
-
-
-def _frame(payload: Event) -> Frame:
-    kind: str = payload["type"]
-    return make_frame(kind, _encode(payload))
 
 
 def _is_json(data: bytes) -> bool:

@@ -88,7 +88,8 @@ class WholeAnswer:
         self.usage, self.failure, self.is_done = stream.usage, stream.failure, stream.is_done
         if self.failure is not None or self._call.request.stream:
             return [] if self.failure else frames
-        return [whole_message(fold(frames))]
+        message = fold(frames)
+        return [whole_message(bytes(self._body) if _decode(message) == answer else message)]
 
 
 def _plain(answer: dict[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,8 @@ def test_repair_keeps_the_content_of_imitated_answers(recording):
 
     assert content(before) == content(after)
     assert before["stop_reason"] == after["stop_reason"]
-    assert {**dict.fromkeys(COUNTS, 0), **before["usage"]} == after["usage"]
+    zeros = dict.fromkeys(COUNTS, 0)
+    assert {**zeros, **before["usage"]} == {**zeros, **after["usage"]}
 
 
 @pytest.mark.parametrize("name", ["llamacpp-think-messages-sse", "litellm-messages-think-sse"])

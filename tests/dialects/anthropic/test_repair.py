@@ -4,10 +4,12 @@ import itertools
 import json
 import re
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmproxyd.cache.ids import RecentIds
 from llmproxyd.dialects.anthropic.repair import RepairedStream
 from llmproxyd.errors import BrokeProtocol, Rejected
 from llmproxyd.wire import sse as sse_module
@@ -300,13 +302,53 @@ def test_usage_is_always_told_in_full():
     } == usage
 
 
-def test_the_final_usage_holds_counts_of_the_start():
-    stream, frames = decode(
-        sse(message_start(cache_read_input_tokens=9), *TEXT, message_delta(), STOP)
-    )
+def test_counts_of_the_start_belong_to_the_usage_of_the_answer():
+    stream, _ = decode(sse(message_start(cache_read_input_tokens=9), *TEXT, message_delta(), STOP))
 
     assert Usage(7, 5, 9, 0) == stream.usage
-    assert 9 == json.loads(frames[-2].data)["usage"]["cache_read_input_tokens"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_well_made_stream_passes_untouched(line_end):
+    """White space, comments, line ends and the id of the backend survive, once."""
+    events = [
+        '{"type": "message_start", "message": {"id": "msg_01ABCDEFGHJKLMNPQRSTUV", '
+        '"type": "message", "role": "assistant", "model": "claude-x", "content": [], '
+        '"stop_reason": null, "stop_sequence": null, '
+        '"usage": {"input_tokens": 3, "output_tokens": 1}}}',
+        '{"type": "content_block_start", "index": 0, '
+        '"content_block": {"type": "thinking", "thinking": "", "signature": ""}}',
+        '{"type": "content_block_delta", "index": 0, '
+        '"delta": {"type": "thinking_delta", "thinking": "hm"}}',
+        '{"type": "content_block_delta", "index": 0, '
+        '"delta": {"type": "signature_delta", "signature": "c2ln"}}',
+        '{"type": "content_block_stop", "index": 0}',
+        '{"type": "content_block_start", "index": 1, '
+        '"content_block": {"type": "text", "text": ""}}',
+        '{"type": "ping"}',
+        '{"type": "content_block_delta", "index": 1, '
+        '"delta": {"type": "text_delta", "text": "\\u00e9 \\n"}}',
+        '{"type": "content_block_stop", "index": 1}',
+        '{"type": "content_block_start", "index": 2, "content_block": '
+        '{"type": "tool_use", "id": "toolu_01A", "name": "Bash", "input": {}}}',
+        '{"type": "content_block_delta", "index": 2, '
+        '"delta": {"type": "input_json_delta", "partial_json": ""}}',
+        '{"type": "content_block_delta", "index": 2, '
+        '"delta": {"type": "input_json_delta", "partial_json": "{\\"a\\": 1}"}}',
+        '{"type": "content_block_stop", "index": 2}',
+        '{"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, '
+        '"usage": {"output_tokens": 9}}',
+        '{"type": "message_stop"}',
+    ]
+    lines = [f": note\nevent: {json.loads(event)['type']}\ndata: {event}\n\n" for event in events]
+    raw = "".join(lines).replace("\n", line_end).encode()
+    call = msgspec.structs.replace(imitated({"model": "claude-x"}), claim_id=RecentIds().claim)
+
+    first = b"".join(frame.wire for frame in RepairedStream(call, SSE).feed(raw))
+    again = b"".join(frame.wire for frame in RepairedStream(call, SSE).feed(raw))
+
+    assert raw == first
+    assert b"msg_01ABCDEFGHJKLMNPQRSTUV" not in again
 
 
 def test_usage_of_zeros_is_estimated():

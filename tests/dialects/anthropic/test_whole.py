@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from llmproxyd.dialects.anthropic import whole
@@ -83,7 +84,6 @@ def test_an_imitated_message_is_repaired_and_keeps_unknown_fields():
     assert message["id"] != MESSAGE["id"]
     assert "asked" == message["model"]
     assert {"type": "thinking", "thinking": "r", "signature": sign("r")} == message["content"][0]
-    assert 0 == message["usage"]["cache_creation_input_tokens"]
     assert 2 == message["usage"]["cache_read_input_tokens"]
 
 
@@ -183,3 +183,19 @@ def test_an_endless_body_is_a_failure(monkeypatch):
     assert frames == []
     assert isinstance(answer.failure, BrokeProtocol)
     assert [] == answer.feed(b"y" * 200)
+
+
+def test_sound_message_of_an_imitation_passes_untouched():
+    body = (
+        b'{"id": "msg_01ABCDEFGHJKLMNPQRSTUV", "type": "message", "role": "assistant", '
+        b'"model": "asked", "content": [{"type": "text", "text": "\\u00e9"}], '
+        b'"stop_reason": "end_turn", "stop_sequence": null, '
+        b'"usage": {"input_tokens": 3, "output_tokens": 2}}'
+    )
+    call = msgspec.structs.replace(
+        imitated({"model": "asked", "stream": False}), claim_id=lambda _id: True
+    )
+    decoder = WholeAnswer(call, JSON)
+    decoder.feed(body)
+
+    assert [body] == [frame.data for frame in decoder.end()]
