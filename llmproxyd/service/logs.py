@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -38,9 +40,12 @@ _SECRET_FIELDS: Final = frozenset(
     }
 )
 _PLAIN: Final = (bool, int, float, type(None))
+_TEXT_OR_PLAIN: Final = frozenset({str, *_PLAIN})
 _CONTROLS: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 } | {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+_JSON_CONTROLS: Final = {code: f"\\u{code:04x}" for code in _CONTROLS}
+_DELETE: Final = "\x7f"
 _TRACEBACK: Final = "exception"
 
 
@@ -66,7 +71,7 @@ class Logs:
         if is_console:
             finish += [_without_controls, structlog.dev.ConsoleRenderer(colors=color)]
         else:
-            finish.append(structlog.processors.JSONRenderer())
+            finish.append(_to_json)
         level = logging.getLevelNamesMapping()[config.level.upper()]
         self.logger: FilteringBoundLogger = structlog.wrap_logger(
             _Lines(stream),
@@ -111,15 +116,32 @@ class _Lines:
 def _redactor(secrets: Secrets) -> Processor:
     def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         known = tuple(secrets())
+        if _is_harmless(event, known):
+            return event
         return {name: _redacted(name, value, known) for name, value in event.items()}
 
     return redact_event
 
 
+def _is_harmless(event: EventDict, secrets: tuple[str, ...]) -> bool:
+    """Nothing in it needs redaction. One look at all texts at once: the line of every request."""
+    texts = [value for value in event.values() if type(value) is str]
+    others = [value for value in event.values() if type(value) not in _TEXT_OR_PLAIN]
+    if others or any(map(_is_secret_field, event)):
+        return False
+    joined = "\n".join(texts)
+    return redact(joined, secrets) == joined
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_field(name: str) -> bool:
+    return name.lower().replace("-", "_") in _SECRET_FIELDS
+
+
 def _redacted(name: str, value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, _PLAIN):
         return value
-    if name.lower().replace("-", "_") in _SECRET_FIELDS:
+    if _is_secret_field(name):
         return MASK
     if isinstance(value, str):
         return redact(value, secrets)
@@ -128,6 +150,13 @@ def _redacted(name: str, value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item, secrets) for item in value]
     return redact(str(value), secrets)
+
+
+def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    line = msgspec.json.encode(event, enc_hook=str).decode()
+    if line.isascii() and _DELETE not in line:
+        return line  # msgspec escapes the rest of the control characters
+    return line.translate(_JSON_CONTROLS)
 
 
 def _without_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
