@@ -75,6 +75,10 @@ class Answer:
             return self._usage
         return self._read_usage(self._assembler.counter.rough_tokens)
 
+    def note(self, word: str) -> None:
+        """Add to `notes`."""
+        self._assembler.notes.append(word)
+
     def take_frames(self) -> list[Frame]:
         """The frames since the last time."""
         return self._assembler.writer.take_frames()
@@ -94,17 +98,14 @@ class Answer:
 
     def refuse(self, payload: bytes) -> None:
         """Take an event that is an error by its name."""
-        try:
-            self.fail(self._errors.event(payload))
-        except RecursionError:
-            self.fail(self._errors.broken("upstream sent JSON that is nested too deeply"))
+        self.fail(self._errors.event(payload))
 
     def fail(self, error: UpstreamError) -> None:
         """The answer can not go on; after its ending that is of no interest."""
         if self.is_over:
             return
         if self._assembler.reason:
-            self._assembler.notes.append("error_after_finish")
+            self.note("error_after_finish")
             self.end()
         else:
             self.failure = error
@@ -188,4 +189,4 @@ class Answer:
             return
         read = usage.input_tokens + usage.cache_read_input_tokens
         if self._call.target.quirks.preflight and read * 100 < estimate * _TRUNCATED_PER_CENT:
-            self._assembler.notes.append("context_probably_truncated")
+            self.note("context_probably_truncated")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ _USER_AGENT = f"llmproxyd/{__version__}"
 # Where servers put the id of a request, most telling first.
 _REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "x-generation-id", "inference-id", "cf-ray")
 _HEADER_MAX_CHARS = 200
+# LiteLLM sends it with an answer from its cache, and only then.
+_CACHE_HIT = "x-litellm-cache-key"
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -69,10 +72,11 @@ class ChatExchange:
             case "text/html":
                 return self._page(head)
             case "application/json":
-                return self._json()
+                return self._json(head)
             case _:
+                decoders = {b"{": self._json, b"<": self._page, b"": self._stream}
                 return SniffingDecoder(
-                    {b"{": self._json, b"<": lambda: self._page(head), b"": self._stream}
+                    {first: partial(make, head) for first, make in decoders.items()}
                 )
 
     def error(self, head: ResponseHead, body: bytes) -> UpstreamError:
@@ -109,17 +113,20 @@ class ChatExchange:
         dropped = (*self._call.dropped, *filter(None, (path,)))
         return encode(msgspec.structs.replace(self._call, dropped=dropped))
 
-    def _stream(self) -> AnswerDecoder:
-        return StreamDecoder(self._answer(is_whole=False), self._errors)
+    def _stream(self, head: ResponseHead) -> AnswerDecoder:
+        return StreamDecoder(self._answer(head, is_whole=False), self._errors)
 
-    def _json(self) -> AnswerDecoder:
-        return JSONDecoder(self._answer(is_whole=True), self._errors)
+    def _json(self, head: ResponseHead) -> AnswerDecoder:
+        return JSONDecoder(self._answer(head, is_whole=True), self._errors)
 
     def _page(self, head: ResponseHead) -> AnswerDecoder:
         return FailedDecoder(self._errors.page(head.status))
 
-    def _answer(self, *, is_whole: bool) -> Answer:
-        return Answer(self._call, self._encoded, self._errors, is_whole=is_whole)
+    def _answer(self, head: ResponseHead, *, is_whole: bool) -> Answer:
+        answer = Answer(self._call, self._encoded, self._errors, is_whole=is_whole)
+        if head.header(_CACHE_HIT) is not None:
+            answer.note("upstream_cache_hit")
+        return answer
 
 
 def request_headers(entry: BackendEntry) -> Headers:

@@ -158,6 +158,10 @@ class ToolNames:
             folded.setdefault(upstream.lower(), set()).add(name)
         self._folded = folded
 
+    def is_known(self, upstream: str) -> bool:
+        """A tool of the request has this name, case apart."""
+        return upstream in self._exact or upstream.lower() in self._folded
+
     def client_name(self, upstream: str) -> str:
         """The client's name; without case when only one tool matches; else as received."""
         exact = self._exact.get(upstream)
@@ -189,13 +193,11 @@ class ToolIds:
 
 def _index(value: Any) -> int | None:
     """An index as a number; anything else counts as missing."""
-    if isinstance(value, bool):
-        return None
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < _ID_MAX else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value if isinstance(value, int) else None
+    return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
 def _string(value: Any) -> str:

@@ -71,11 +71,11 @@ def read_usage(reported: Any, *, prompt_estimate: int, output_estimate: int) -> 
         prompt_estimate: used when it holds no prompt tokens; a prompt is never empty.
         output_estimate: used when it holds no completion tokens either, or no way to them.
     """
-    usage = reported if isinstance(reported, dict) else {}
-    prompt_details, output_details = (
-        _object(usage, "prompt_tokens_details"),
-        _object(usage, "completion_tokens_details"),
-    )
+    if not isinstance(reported, dict):
+        return Usage(max(1, prompt_estimate), max(1, output_estimate), is_estimated=True)
+    usage: dict[str, Any] = reported
+    prompt_details = _object(usage, "prompt_tokens_details")
+    output_details = _object(usage, "completion_tokens_details")
     prompt, output, total = (
         _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )

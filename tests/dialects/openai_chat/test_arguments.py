@@ -174,6 +174,12 @@ def test_other_starts_are_kept_to_the_end(text, size, expected):
     assert expected == parse_tool_input(arguments.finish() or "{}")
 
 
+def test_text_behind_a_kept_value_is_kept_too():
+    arguments = Arguments(is_live=False)
+    assert {""} == {arguments.feed(piece) for piece in ('{"a":1}', " ", "x")}
+    assert unparsed('{"a":1} x') == json.loads(arguments.finish())
+
+
 def test_truncated_object_stays_raw():
     assert '{"a":' == streamed(['{"a"', ":"])
     assert "{" == streamed(["{"])

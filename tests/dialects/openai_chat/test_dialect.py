@@ -8,7 +8,7 @@ from llmproxyd.dialects.openai_chat.dialect import OpenAIChat
 from llmproxyd.errors import BadRequest
 from llmproxyd.spi import Dialect, Limits
 from llmproxyd.wire.tokens import estimate_prompt_tokens
-from tests.dialects.openai_chat.calls import body_of, call_of, image, tool, user
+from tests.dialects.openai_chat.calls import body_of, call_of, image, image_at, tool, user
 from tests.dialects.openai_chat.upstream import make_call
 
 DIALECT: Dialect = OpenAIChat()
@@ -20,6 +20,18 @@ def test_name():
 
 def test_nothing_is_asked_for_a_count():
     assert DIALECT.count_request(make_call()) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "content", "expected"),
+    [
+        ({"image_url": "fetch"}, image_at("http://x/a.png"), ["http://x/a.png"]),
+        ({"image_url": "fetch"}, image(), []),
+        ({"image_url": "pass"}, image_at("http://x/a.png"), []),
+    ],
+)
+def test_linked_images_are_listed_for_a_backend_that_can_not_follow_links(flags, content, expected):
+    assert expected == DIALECT.remote_images(call_of(body_of(user(content)), flags=flags))
 
 
 def test_estimate_counts_the_whole_request():

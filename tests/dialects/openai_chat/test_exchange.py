@@ -16,6 +16,7 @@ from llmproxyd.spi import Backend, BackendEntry, ResponseHead, Secret
 from tests.dialects.openai_chat.calls import ENTRY, encoded
 from tests.dialects.openai_chat.upstream import (
     DONE,
+    completion,
     decode,
     event,
     feed,
@@ -99,6 +100,13 @@ def test_prompt_estimate_is_raw():
 def test_decoder_is_chosen_by_content_type():
     assert isinstance(make_exchange().decoder(head("application/json")), JSONDecoder)
     assert isinstance(make_exchange().decoder(head("Application/JSON; charset=utf-8")), JSONDecoder)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+def test_hit_of_an_upstream_cache_is_noted(content_type):
+    cached = head(content_type, x_litellm_cache_key="litellm:0")
+    answer = feed(make_exchange().decoder(cached), [completion({"content": "x"})])
+    assert ("upstream_cache_hit",) == answer.decoder.notes
 
 
 def test_each_decoder_begins_a_new_answer():

@@ -109,6 +109,13 @@ def test_match_drops_what_follows_in_the_same_chunk():
     assert "stop_sequence" == answer.message["stop_reason"]
 
 
+def test_match_drops_a_refusal_and_half_a_tag_behind_it():
+    answer = decode_with_stop(chunk({"content": "aEND", "refusal": "no"}), DONE)
+    assert [text_block("a")] == answer.content
+    answer = decode_with_stop(chunk({"content": "<think>r</", "refusal": "xEND"}), DONE)
+    assert [thinking_block("r"), text_block("x")] == answer.content
+
+
 def test_match_at_the_beginning_leaves_no_block():
     answer = decode_with_stop(said(" END"), DONE)
     assert [] == answer.content
