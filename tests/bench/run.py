@@ -181,7 +181,7 @@ def _noise(result: Result) -> float:
 
 
 def _last_lines(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else ""
+    return log.read_text(errors="replace")[-600:] if log.exists() else ""
 
 
 def say(text: str) -> None:
@@ -195,11 +195,18 @@ def choose_targets(options: argparse.Namespace, upstream_url: str, scratch: Path
     if missing:
         say(f"not installed, left out: {', '.join(missing)}")
     everything = [lanes.reference(upstream_url), *lanes.daemons(upstream_url, scratch)]
+    for name, _, checkout in (each.partition("=") for each in options.also):
+        everything += lanes.daemons(upstream_url, scratch, name, Path(checkout).resolve())
     everything += [*found, *map(lanes.running, options.target)]
-    chosen = options.only.split(",") if options.only else [each.name for each in everything]
+    chosen = set(options.only.split(",")) if options.only else {each.name for each in everything}
+    wanted = [
+        each
+        for each in everything
+        if each.name in chosen and any(mode in options.modes for mode in each.modes)
+    ]
     port = int(upstream_url.rpartition(":")[2])
     direct = Target(name="direct", modes=(lanes.PASS_THROUGH,), port=port)
-    return [direct, *(each for each in everything if each.name in chosen)]
+    return [direct, *wanted]
 
 
 def run(options: argparse.Namespace, scratch: Path) -> Json:
@@ -232,9 +239,10 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="ten cells, short: about two minutes")
     add("--cells", default="", help=f"names, or one of {', '.join(PRESETS)} (full)")
-    add("--only", help="targets by name, with commas; direct is always there")
+    add("--only", default="", help="targets by name, with commas; direct is always there")
     add("--modes", default=",".join(MODES), help="a2a, a2o or both")
     add("--target", action="append", default=[], metavar="NAME=PORT[,pid=N]…", help="runs already")
+    add("--also", action="append", default=[], metavar="NAME=DIR", help="the daemon of a checkout")
     add("--rounds", type=int, help="of each cell (3; quick: 2)")
     add("--duration", type=float, help="seconds of a cell (1.5; quick: 0.7)")
     add("--starts", type=int, help="starts of each target (3; quick: 2)")

@@ -54,6 +54,7 @@ class Target:
         port: None until the process has told it.
         command: None for something that runs already. `{READY_FD}` in it stands for a pipe on
             which the process writes `{"ok": true, "status": {"port": …}}`.
+        cwd: where it runs; of the daemon, the checkout.
         pid: of something that runs already, for its CPU and memory.
         skip: kinds of cells that it can not do.
         ready_s: how long it may take to answer first.
@@ -63,6 +64,7 @@ class Target:
     modes: tuple[str, ...] = MODES
     port: int | None = None
     command: list[str] | None = None
+    cwd: Path = ROOT
     env: dict[str, str] = field(default_factory=dict)
     pid: int | None = None
     models: dict[str, str] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Target:
         with log.open("ab") as output, on_cpus(cpus):
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=self.cwd,
                 env=env | self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -220,22 +222,29 @@ url = "{url}/v1"
 api_key = {{ env = "BENCH_KEY" }}
 model = "gpt-bench"
 """
-# name of the target, mode, backend
+# suffix of the name, mode, backend
 _DAEMONS = (
-    ("llmproxyd", PASS_THROUGH, "exact"),
-    ("llmproxyd", TRANSLATED, "translated"),
-    ("llmproxyd-repair", PASS_THROUGH, "repaired"),
+    ("", PASS_THROUGH, "exact"),
+    ("", TRANSLATED, "translated"),
+    ("-repair", PASS_THROUGH, "repaired"),
 )
 
 
-def daemons(upstream_url: str, scratch: Path) -> list[Target]:
+def daemons(
+    upstream_url: str, scratch: Path, name: str = "llmproxyd", checkout: Path = ROOT
+) -> list[Target]:
     """llmproxyd with all features at their defaults: one for each backend, since one is active."""
-    return [_daemon(upstream_url, scratch, *each) for each in _DAEMONS]
+    daemons = []
+    for suffix, mode, backend in _DAEMONS:
+        home = scratch / f"{name}-{backend}"
+        home.mkdir(exist_ok=True)
+        target = _daemon(upstream_url, home, backend)
+        target.name, target.modes, target.cwd = name + suffix, (mode,), checkout
+        daemons.append(target)
+    return daemons
 
 
-def _daemon(upstream_url: str, scratch: Path, name: str, mode: str, backend: str) -> Target:
-    home = scratch / f"daemon-{backend}"
-    home.mkdir(exist_ok=True)
+def _daemon(upstream_url: str, home: Path, backend: str) -> Target:
     config = home / "config.toml"
     config.write_text(_DAEMON_CONFIG.format(backend=backend, url=upstream_url))
     command = [sys.executable, "-m", "llmproxyd", "--config", str(config), "--port", "0"]
@@ -246,7 +255,7 @@ def _daemon(upstream_url: str, scratch: Path, name: str, mode: str, backend: str
     }
     env = {"BENCH_KEY": "sk-bench", "HOME": str(home), "XDG_RUNTIME_DIR": str(home), **folders}
     models = dict.fromkeys(MODES, "claude-bench")
-    return Target(name=name, modes=(mode,), command=command, env=env, models=models)
+    return Target(name="", command=command, env=env, models=models)
 
 
 def peers(upstream_url: str, scratch: Path, folder: Path) -> tuple[list[Target], list[str]]:
