@@ -20,10 +20,9 @@ _STRING_REST = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _FENCE = re.compile(r"```[A-Za-z]*\s*")
 # What may stand behind a complete object: a brace too many, the end of a fence, blanks.
 _JUNK = "}` \t\r\n"
-# Nothing but the beginning of an object, or an object without members: some servers send `{}`
-# first and the true arguments after it.
+# Objects without members: some servers send `{}` first and the true arguments after it.
+_EMPTY_OBJECTS = re.compile(r"(?:\{\s*+\}\s*+)++")
 _EMPTY_SO_FAR = re.compile(r"\{\s*(?:\}\s*)?")
-_EMPTY_OBJECT = re.compile(r"\{\s*\}\s*")
 _CLOSERS = {"{": "}", "[": "]"}
 
 
@@ -95,7 +94,7 @@ def settle(text: str, *, repair: bool = False) -> str:
     if found is None:
         raw = {"raw": text, "len": len(text.encode("utf-8", "replace"))}
         return _encode({"__unparsedToolInput": raw}).decode()
-    return "" if _EMPTY_OBJECT.fullmatch(found) else found
+    return "" if _EMPTY_SO_FAR.fullmatch(found) else found
 
 
 def _object_in(text: str) -> str | None:
@@ -113,14 +112,22 @@ def _object_in(text: str) -> str | None:
 
 def _leading_object(text: str) -> str | None:
     """The object that `text` begins with, if nothing but junk follows it."""
-    while (empty := _EMPTY_OBJECT.match(text)) is not None and text.startswith("{", empty.end()):
-        text = text[empty.end() :]
+    is_empty, text = _skip_empty(text)
+    if is_empty:
+        return None if text.strip(_JUNK) else "{}"
     if not text.startswith("{"):
         return None
     end = JSONScanner().feed(text)
     if end == -1 or text[end:].strip(_JUNK) or not isinstance(_value(text[:end]), dict):
         return None
     return text[:end]
+
+
+def _skip_empty(text: str) -> tuple[bool, str]:
+    """Whether `text` amounts to an empty object so far, and what follows such objects."""
+    match = _EMPTY_OBJECTS.match(text)
+    rest = text if match is None else text[match.end() :]
+    return match is not None and not rest.startswith("{"), rest
 
 
 def _repaired(text: str) -> str | None:
@@ -190,7 +197,7 @@ class Arguments:
                 return self._decide("".join(self._held) + text)
             case _Mode.WHOLE:
                 self._keep(text)
-            case _Mode.COMPLETE:
+            case _:
                 self.has_junk |= not text.isspace()
         return ""
 
@@ -205,26 +212,21 @@ class Arguments:
                 return ""
 
     def _decide(self, text: str) -> str:
-        text = text.lstrip()
-        while (empty := _EMPTY_OBJECT.match(text)) is not None and text.startswith(
-            "{", empty.end()
-        ):
-            text = text[empty.end() :]
-        if not text:
-            self._held = []
-            return ""
-        if _EMPTY_SO_FAR.fullmatch(text):
-            self._held = ["{}" if "}" in text else "{"]
-            return ""
+        """Decide by the first characters how to go on; blanks and `{}` do not decide yet."""
+        is_empty, text = _skip_empty(text.lstrip())
         self._held = []
-        if empty is not None:  # an empty object, and junk behind it
+        if is_empty and text:
             self._mode, self._is_closed, self.has_junk = _Mode.COMPLETE, True, True
-            return ""
-        if text.startswith("{"):
+        elif is_empty:
+            self._held = ["{}"]
+        elif _EMPTY_SO_FAR.fullmatch(text):
+            self._held = ["{"]
+        elif text.startswith("{"):
             self._mode = _Mode.LIVE
             return self._forward(text)
-        self._mode = _Mode.WHOLE
-        self._keep(text)
+        elif text:
+            self._mode = _Mode.WHOLE
+            self._keep(text)
         return ""
 
     def _forward(self, text: str) -> str:

@@ -25,10 +25,11 @@ _OPENER_MAX = max(map(len, _CLOSERS))
 # Longer markup is no call that somebody waits for.
 _HELD_MAX_CHARS = 1 << 20
 
-_XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*)</function>\s*", re.DOTALL)
-_XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_XML_CALL = re.compile(r"\s*+<function=([^>\s]++)>(.*)</function>\s*", re.DOTALL)
+_XML_PARAMETER = re.compile(r"\s*+<parameter=([^>\s]++)>\n?")
+_XML_PARAMETER_END = "</parameter>"
 _HARMONY_CALL = re.compile(
-    r"<\|channel\|>\s*\w*\s*to=functions\.([\w.-]+)[^{]*<\|message\|>\s*(\{.*\})\s*<\|call\|>",
+    r"<\|channel\|>\s*+\w*+\s*+to=functions\.([\w.-]+)[^{]*<\|message\|>\s*(\{.*\})\s*<\|call\|>",
     re.DOTALL,
 )
 
@@ -50,79 +51,78 @@ class MarkupReader:
         has_found: markup was seen.
     """
 
-    __slots__ = ("_closer", "_held", "_held_chars", "_is_known", "_salvages", "has_found")
+    __slots__ = ("_closer", "_held", "_held_chars", "_is_known", "_salvages", "_tail", "has_found")
 
     def __init__(self, is_known: Callable[[str], bool], *, salvages: bool) -> None:
         """`is_known` tells whether a name is one of the request's tools."""
         self._is_known = is_known
         self._salvages = salvages
-        self._held: list[str] = []
-        self._held_chars = 0
         self._closer = ""  # what ends the call that has begun; "" between calls
+        self._held: list[str] = []  # the call so far, up to `_tail`
+        self._held_chars = 0
+        self._tail = ""  # what may be the beginning of an opener or of the closer
         self.has_found = False
 
     @property
     def is_idle(self) -> bool:
         """Text without `<` would come back as it is."""
-        return not self._held or (self.has_found and not self._salvages)
+        return not self._closer and not self._tail
 
     def feed(self, text: str) -> list[str | TextCall]:
         """What `text` completes."""
         if self.has_found and not self._salvages:
             return [text]
+        text = self._tail + text
         found: list[str | TextCall] = []
-        while text:
-            text = self._read_call(text, found) if self._closer else self._read_text(text, found)
-        return found
+        at = 0
+        while True:
+            if self._closer:
+                end = text.find(self._closer, at)
+                if end == -1:
+                    break
+                end += len(self._closer)
+                found.append(self._end_call(text[at:end]))
+                at = end
+            elif (match := _OPENER.search(text, at)) is not None:
+                self.has_found = True
+                if not self._salvages:
+                    self._tail = ""
+                    return [text]
+                found.append(text[at : match.start()])
+                self._closer = _CLOSERS[match[0]]
+                at = match.start()
+            else:
+                break
+        found.append(self._keep(text[at:]))
+        return [item for item in found if item]
 
     def flush(self) -> str:
         """What is held back: no call any more."""
-        held = "".join(self._held)
+        held = "".join((*self._held, self._tail))
         self._held.clear()
         self._held_chars = 0
-        self._closer = ""
+        self._tail = self._closer = ""
         return held
 
-    def _read_text(self, text: str, found: list[str | TextCall]) -> str:
-        """Pass on text up to the beginning of a call; the rest is to be read again."""
-        text = self.flush() + text
-        match = _OPENER.search(text)
-        if match is None:
-            keep = _partial_opener(text)
-            if keep:
-                self._held.append(text[len(text) - keep :])
-            if keep < len(text):
-                found.append(text[: len(text) - keep])
-            return ""
-        self.has_found = True
-        if not self._salvages:
-            found.append(text)
-            return ""
-        if match.start():
-            found.append(text[: match.start()])
-        self._closer = _CLOSERS[match[0]]
-        self._held.append(match[0])
-        return text[match.end() :]
-
-    def _read_call(self, text: str, found: list[str | TextCall]) -> str:
-        """Keep text up to the end of the call; the rest is to be read again."""
-        tail = self._held.pop()
-        text = tail + text
-        end = text.find(self._closer)
-        if end == -1:
-            keep = len(self._closer)
-            self._held += [text[:-keep], text[-keep:]]
-            self._held_chars += len(text) - len(tail)
-            if self._held_chars > _HELD_MAX_CHARS:
-                found.append(self.flush())
-            return ""
-        end += len(self._closer)
-        self._held.append(text[:end])
-        markup = self.flush()
+    def _end_call(self, rest: str) -> str | TextCall:
+        """The call that `rest` completes, or its markup when it is none."""
+        markup = "".join((*self._held, rest))
+        self._tail = ""
+        self.flush()
         call = _read(markup)
-        is_usable = call is not None and self._is_known(call.name)
-        found.append(call if call is not None and is_usable else markup)
-        return text[end:]
+        return call if call is not None and self._is_known(call.name) else markup
+
+    def _keep(self, rest: str) -> str:
+        """Hold back what is not decided at the end of the text; returns the rest of it."""
+        if not self._closer:
+            keep = _partial_opener(rest)
+            self._tail = rest[len(rest) - keep :]
+            return rest[: len(rest) - keep]
+        keep = len(self._closer) - 1
+        self._held.append(rest[:-keep])
+        self._tail = rest[-keep:]
+        self._held_chars += len(rest) - len(self._tail)
+        return self.flush() if self._held_chars > _HELD_MAX_CHARS else ""
 
 
 def _partial_opener(text: str) -> int:
@@ -147,10 +147,16 @@ def _read(markup: str) -> TextCall | None:
 
 
 def _parameters(text: str) -> dict[str, str] | None:
-    """Parameters as text: the client coerces numbers and booleans itself."""
-    if _XML_PARAMETER.sub("", text).strip():
-        return None
-    return dict(_XML_PARAMETER.findall(text))
+    """Parameters as text, since the client coerces numbers and booleans itself; None for junk."""
+    found: dict[str, str] = {}
+    at = 0
+    while (match := _XML_PARAMETER.match(text, at)) is not None:
+        end = text.find(_XML_PARAMETER_END, match.end())
+        if end == -1:
+            return None
+        found[match[1]] = text[match.end() : end].removesuffix("\n")
+        at = end + len(_XML_PARAMETER_END)
+    return None if text[at:].strip() else found
 
 
 def _call(name: str, arguments: Any) -> TextCall | None:

@@ -12,7 +12,6 @@ the middle of a call (translation spec, section 3.5).
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 
 from llmproxyd.dialects.openai_chat.encoded import Encoded
 from llmproxyd.dialects.openai_chat.finish import is_cut_short
@@ -54,6 +53,7 @@ class Sequencer:
         self._names = ToolNames(encoded)
         self._ids = ToolIds(encoded.history_ids, call.entropy)
         self._queue: deque[ToolSlot | _Waiting] = deque()
+        self._calls = 0  # how many items of the queue are calls
         self._held_chars = 0
         self.has_nameless = False
         self.notes: list[str] = []
@@ -75,6 +75,7 @@ class Sequencer:
     def begin_call(self, slot: ToolSlot) -> None:
         """A new call, with what has come of it."""
         self._queue.append(slot)
+        self._calls += 1
         self.hold(_SLOT_CHARS)
         self._drain()
 
@@ -125,18 +126,18 @@ class Sequencer:
                 if len(self._queue) == 1 or not head.is_open or not head.arguments.is_certain:
                     return
                 self._close(head, repairs=self._repairs)
+                self._calls -= 1
             self._queue.popleft()
 
     def _forward(self, slot: ToolSlot) -> None:
-        """Open the block of the head as soon as its name is whole; forward what has come."""
-        if not slot.is_open and (slot.is_ready or (slot.name and self._has_next_call())):
+        """Open the block of the head as soon as its name is whole; forward what has come.
+
+        It is whole when arguments begin, or another call.
+        """
+        if not slot.is_open and (slot.is_ready or (slot.name and self._calls > 1)):
             self._open(slot)
         if slot.is_open and (piece := slot.take()):
             self._writer.tool_input(piece)
-
-    def _has_next_call(self) -> bool:
-        """Another call has begun, so the name of the head is whole."""
-        return any(isinstance(item, ToolSlot) for item in islice(self._queue, 1, None))
 
     def _finish_call(self, slot: ToolSlot, *, is_cut: bool) -> None:
         if not slot.name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -214,6 +215,14 @@ def test_completeness(is_live, text, is_complete, is_certain):
             arguments.feed(piece)
         assert arguments.has_begun
         assert (is_complete, is_certain) == (arguments.is_complete, arguments.is_certain)
+
+
+@pytest.mark.parametrize("text", ["{}" * (1 << 20), "{" + " " * (1 << 20), "{}" * (1 << 20) + "x"])
+def test_hostile_text_costs_nothing(text):
+    started = time.process_time()
+    settle(text)
+    streamed([text])
+    assert time.process_time() - started < 2
 
 
 def test_long_blanks_cost_nothing():

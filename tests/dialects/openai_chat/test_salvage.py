@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +46,7 @@ NO_CALLS = [
     "<tool_call>" + "[" * 5000 + "</tool_call>",
     "<function=Bash>junk</function>",
     "<function=></function>",
+    "<function=Bash><parameter=a>x</function>",
     "<|channel|>final<|message|>hello<|call|>",
     '<|channel|>commentary to=functions.Bash<|message|>{"a":<|call|>',
     "<tool_call>never closed",
@@ -147,6 +150,24 @@ def test_endless_markup_is_text():
     reader = MarkupReader({"Bash"}.__contains__, salvages=True)
     reader.feed("<tool_call>")
     assert any(reader.feed(piece) for _ in range(5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (HERMES + " ") * 5_000,
+        "<tool_call>" * 100_000,
+        "<function=Bash>" + "<parameter=a>" * 50_000 + "</function>",
+        "<|channel|>" + " " * 500_000 + "<|call|>",
+        "<" * 500_000,
+    ],
+    ids=["calls", "openers", "parameters", "blanks", "brackets"],
+)
+def test_hostile_text_costs_nothing(text):
+    started = time.process_time()
+    read([text])
+    read([text[at : at + 1000] for at in range(0, len(text), 1000)])
+    assert time.process_time() - started < 4
 
 
 @settings(max_examples=100, deadline=None)
