@@ -153,14 +153,11 @@ class Answer:
         if not self._is_started:
             self._start()
         if choice is not None:
-            self._take_choice(choice)
+            self._assembler.take(choice)
+            if choice.usage:
+                self._reported = choice.usage
         if chunk.usage:
             self._reported = chunk.usage
-
-    def _take_choice(self, choice: Choice) -> None:
-        self._assembler.take(choice)
-        if choice.usage:
-            self._reported = choice.usage
         if self._assembler.writer.matched_stop is not None:
             self.end()
 

@@ -90,7 +90,8 @@ class Assembler:
     def _take_delta(self, delta: Delta, *, is_message: bool) -> None:
         if reasoning := reasoning_of(delta):
             self._reasoning(reasoning)
-        if delta.content and (text := text_of(delta.content)):
+        content = delta.content
+        if content and (text := content if isinstance(content, str) else text_of(content)):
             self._content(text)
         if delta.refusal and isinstance(delta.refusal, str):
             self._is_refusal = True

@@ -62,14 +62,14 @@ class Sequencer:
         """A non-empty piece of visible text."""
         if self._queue:
             self._wait(text, is_thinking=False)
-        elif self._writer.matched_stop is None:
+        else:
             self._writer.text(text)
 
     def thinking(self, text: str) -> None:
         """A non-empty piece of thinking."""
         if self._queue:
             self._wait(text, is_thinking=True)
-        elif self._writer.matched_stop is None:
+        else:
             self._writer.thinking(text)
 
     def begin_call(self, slot: ToolSlot) -> None:

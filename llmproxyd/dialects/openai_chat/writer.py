@@ -70,7 +70,7 @@ class BlockWriter:
         self._frames.append(self._stream.start(message_id, model, usage))
 
     def text(self, text: str) -> None:
-        """Write a non-empty piece of visible text."""
+        """Write a non-empty piece of visible text; nothing once a stop sequence has matched."""
         if self._matcher is not None:
             text = self._matcher.feed(text)
             if not text:
@@ -78,7 +78,12 @@ class BlockWriter:
         self._text(text)
 
     def thinking(self, text: str) -> None:
-        """Write a non-empty piece of thinking, as far as the client wants it."""
+        """Write a non-empty piece of thinking, as far as the client wants it.
+
+        Nothing once a stop sequence has matched.
+        """
+        if self.matched_stop is not None:
+            return
         thoughts = self._thoughts
         if thoughts.style is Style.DROPPED:
             thoughts.add(text)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from llmproxyd.dialects.openai_chat.stops import StopMatcher
 from tests.dialects.openai_chat.upstream import (
     DONE,
+    USAGE,
     called,
     chunk,
     decode,
@@ -114,6 +115,12 @@ def test_match_drops_a_refusal_and_half_a_tag_behind_it():
     assert [text_block("a")] == answer.content
     answer = decode_with_stop(chunk({"content": "<think>r</", "refusal": "xEND"}), DONE)
     assert [thinking_block("r"), text_block("x")] == answer.content
+
+
+def test_usage_beside_the_match_counts():
+    answer = decode_with_stop(chunk({"content": "aEND"}, usage=USAGE))
+    assert 3 == answer.message["usage"]["output_tokens"]
+    assert not answer.decoder.usage.is_estimated
 
 
 def test_match_at_the_beginning_leaves_no_block():
