@@ -176,7 +176,6 @@ class Pipeline:
                 mended = None if is_mended else exchange.repaired(error)
                 if mended is not None:
                     is_mended, exchange = True, mended
-                    self._learn(call, mended)
                     continue
                 pause_s = _retry_pause_s(error) if retries > 0 else None
                 if pause_s is None:
@@ -185,6 +184,7 @@ class Pipeline:
                 self._failed(call.target, record, error)
                 await asyncio.sleep(pause_s)
             else:
+                self._learn(call, exchange)
                 return
 
     async def _attempt(
@@ -312,11 +312,11 @@ class Pipeline:
             key = (call.target.entry.name, call.target.model)
             self._services.calibration.observe(key, real, exchange.prompt_estimate)
 
-    def _learn(self, call: Call, mended: Exchange) -> None:
-        """Remember a property that this target refuses."""
-        if mended.learned is not None:
+    def _learn(self, call: Call, exchange: Exchange) -> None:
+        """Remember a property that this target refused, once it has answered without it."""
+        if exchange.learned is not None:
             key = (call.target.entry.name, call.target.model)
-            self._learned[key] = (*self._learned.get(key, ()), mended.learned)
+            self._learned[key] = (*self._learned.get(key, ()), exchange.learned)
 
     def _failed(self, target: Target, record: Record, error: UpstreamError) -> None:
         self._services.counters.failed(target.entry.name, error.message)
