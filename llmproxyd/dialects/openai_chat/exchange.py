@@ -45,14 +45,13 @@ class ChatExchange:
         learned: path of the request property that this mended exchange leaves out, or None.
     """
 
-    local: list[Frame] = []  # noqa: RUF012 - never changed
-
     def __init__(self, call: Call, encoded: Encoded, *, mends: Mendable | None = None) -> None:
         """`mends`: the refusal after which the request was changed."""
         self._call = call
         self._encoded = encoded
         self._errors = ErrorTranslator(call, encoded)
         self._is_mended = mends is not None
+        self.local: list[Frame] = []
         self.learned = None if mends is None else mends.refused
         self.request: UpstreamRequest | None = UpstreamRequest(
             url=versioned_url(call.target.entry.url, _PATH),
