@@ -265,7 +265,9 @@ async def test_failed_first_target_falls_over_to_the_second(house):
 
 
 async def test_answer_that_breaks_before_the_first_frame_falls_over(house):
-    snapshot = house.snapshot(await house.upstream("broken"), await house.upstream("start text end"))
+    snapshot = house.snapshot(
+        await house.upstream("broken"), await house.upstream("start text end")
+    )
     assert b"message_stop" in (await house.ask(snapshot)).body
 
 
@@ -305,7 +307,9 @@ async def test_error_of_the_first_target_is_told_when_all_fail(house):
 
 
 async def test_fault_of_the_request_is_not_tried_elsewhere(house):
-    snapshot = house.snapshot(await house.upstream((400, "bad")), await house.upstream("start text end"))
+    snapshot = house.snapshot(
+        await house.upstream((400, "bad")), await house.upstream("start text end")
+    )
     sink = await house.ask(snapshot)
     assert (sink.status, len(house.requests)) == (400, 1)
 
