@@ -110,12 +110,13 @@ async def _serve(
         )
         stack.callback(logs.close)
         claimed = _claim(options, environ, store.current, stack)
-        house = await _build(loaded, claimed, environ, lifecycle, (logs.logger, stack))
+        services, tasks = _open_services(environ, logs.logger, stack)
+        house = _build(loaded, claimed, lifecycle, services, tasks, logs.logger)
         control = await serve_control(house.standing, claimed.control, logs.logger)
         stack.push_async_callback(control.cleanup)
         proxy = await _serve_proxy(house.app, claimed.listeners)
         stack.push_async_callback(proxy.cleanup)
-        house.tasks.spawn(house.standing.reload_whenever(reload_wanted), name="reload on HUP")
+        tasks.spawn(house.standing.reload_whenever(reload_wanted), name="reload on HUP")
         lifecycle.set_ready()
         status = house.standing.status()
         logs.logger.info("daemon_started", base_url=status.base_url, backend=status.active)
@@ -178,47 +179,50 @@ class House(msgspec.Struct, frozen=True):
     app: ProxyApp
     standing: Standing
     pipeline: Pipeline
-    tasks: Tasks
 
 
-async def _build(
+def _open_services(
+    environ: Mapping[str, str], log: FilteringBoundLogger, stack: AsyncExitStack
+) -> tuple[Services, Tasks]:
+    """What outlives reloads; closed by `stack`."""
+    client, images, tasks = UpstreamClient(environ), ImageFetcher(), Tasks(log)
+    for close in (client.close, images.close, tasks.close):
+        stack.push_async_callback(close)
+    services = Services(
+        client=client,
+        probe=ProtocolProbe(client),
+        calibration=Calibration(),
+        counters=Counters(),
+        reasoning=ReasoningCache(),
+        claim_id=RecentIds().claim,
+        images=images,
+        spawner=tasks,
+        entropy=_entropy,
+        clock=time.monotonic,
+        log=log,
+    )
+    return services, tasks
+
+
+def _build(
     loaded: Loaded,
     claimed: Claimed,
-    environ: Mapping[str, str],
     lifecycle: Lifecycle,
-    around: tuple[FilteringBoundLogger, AsyncExitStack],
+    services: Services,
+    tasks: Tasks,
+    log: FilteringBoundLogger,
 ) -> House:
-    """Build what outlives reloads, and wire it."""
-    log, stack = around
-    tasks = Tasks(log)
-    client, images = UpstreamClient(environ), ImageFetcher()
-    stack.push_async_callback(client.close)
-    stack.push_async_callback(images.close)
-    stack.push_async_callback(tasks.close)
-    probe, discovery, counters = ProtocolProbe(client), ModelDiscovery(client), Counters()
-    pipeline = Pipeline(
-        Services(
-            client=client,
-            probe=probe,
-            calibration=Calibration(),
-            counters=counters,
-            reasoning=ReasoningCache(),
-            claim_id=RecentIds().claim,
-            images=images,
-            spawner=tasks,
-            entropy=_entropy,
-            clock=time.monotonic,
-            log=log,
-        )
-    )
+    """Wire the parts to each other."""
+    pipeline = Pipeline(services)
+    discovery = ModelDiscovery(services.client)
     reloader = Reloader(loaded.store, loaded.loader.load, loaded.world, _unix_time, log)
     standing = Standing(
         Sources(
             store=loaded.store,
             reloader=reloader,
             lifecycle=lifecycle,
-            probe=probe,
-            counters=counters,
+            probe=services.probe,
+            counters=services.counters,
             clock=time.monotonic,
             listener=claimed.listeners[0],
             socket_path=claimed.control_path,
@@ -238,10 +242,10 @@ async def _build(
             is_loopback_only=all(map(_is_loopback, claimed.listeners)),
         )
     )
-    explorer = Explorer(loaded.store, probe, discovery, tasks)
+    explorer = Explorer(loaded.store, services.probe, discovery, tasks)
     reloader.on_swap.append(explorer.follow)
     tasks.spawn(explorer.keep_exploring(), name="explore backends")
-    return House(app, standing, pipeline, tasks)
+    return House(app, standing, pipeline)
 
 
 class Explorer:

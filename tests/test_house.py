@@ -23,7 +23,7 @@ NAMED_AFTER = {
         "anthropic",  # a dialect
         *("litellm", "llamacpp", "vllm"),  # `owned_by` of a server's model list
     },
-    "llmproxyd/spi.py": {"llamacpp", "openrouter", "vllm"},  # values of quirks
+    "llmproxyd/quirks.py": {"llamacpp", "openrouter", "vllm"},  # values of quirks
     "llmproxyd/wire/tool_schema.py": {"llamacpp"},  # a schema profile
     "llmproxyd/dialects/openai_chat/request.py": {"vllm"},  # a way to continue a prefill
     "llmproxyd/dialects/openai_chat/thinking.py": {"openrouter"},  # a reasoning control
