@@ -210,6 +210,7 @@ class Pipeline:
         except BaseException:
             response.close()
             raise
+        record.notes += decoder.notes
         self._release(response)
         self._observe(call, exchange, decoder.usage)
 

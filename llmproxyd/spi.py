@@ -239,6 +239,11 @@ class ResponseDecoder(Protocol):
         ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was odd about the answer, as short stable words for the log; never content."""
+        ...
+
+    @property
     def waits_for_usage(self) -> bool:
         """The answer has ended but for a usage chunk that may still come (section 3.6)."""
         ...

@@ -33,6 +33,7 @@ class ToyDecoder:
     def __init__(self) -> None:
         self.stream = MessageStream()
         self.is_done = False
+        self.notes = ("odd",)
         self.waits_for_usage = False
         self.failure = None
         self.usage = None
@@ -338,7 +339,7 @@ async def test_mended_request_is_sent_once_and_remembered(house):
     assert (await house.ask(snapshot)).status == 200
     assert house.requests == ["first", "mended"]
     await house.ask(snapshot)
-    assert house.log.fields("request_finished")[1]["notes"] == ["foo"]
+    assert house.log.fields("request_finished")[1]["notes"] == ["foo", "odd"]
 
 
 async def test_mending_is_not_repeated_when_it_does_not_help(house):

@@ -21,6 +21,8 @@ _SPACE = b" \t\r\n"
 class AnswerDecoder:
     """Decoder of any answer; white space before its first byte is kept. See `spi`."""
 
+    notes: tuple[str, ...] = ()
+
     def __init__(self, call: Call, head: ResponseHead) -> None:
         self._call = call
         self._head = head
