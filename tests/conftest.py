@@ -7,7 +7,7 @@ repaired), and to the fake Chat Completions API (translated).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +80,30 @@ async def chat_fake() -> AsyncIterator[ChatCompletionsFake]:
     assert fake.problems == []
 
 
+DAEMONS = pytest.StashKey[list[Daemon]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """A test that failed shows what its daemons have logged."""
+    report: pytest.TestReport = yield
+    if report.failed:
+        for daemon in item.stash.get(DAEMONS, []):
+            report.sections.append((f"log of the daemon at {daemon.url}", daemon.text[-8000:]))
+    return report
+
+
 @pytest.fixture
-async def launch() -> AsyncIterator[Launch]:
+async def launch(request: pytest.FixtureRequest) -> AsyncIterator[Launch]:
     """Starts daemons; at the end each must stop well and have kept the keys to itself."""
+    daemons = request.node.stash.setdefault(DAEMONS, [])
     async with AsyncExitStack() as running:
 
         async def start(config: str, *arguments: str, **environment: str) -> Daemon:
             daemon = await Daemon.launch(config, *arguments, environment=environment)
+            daemons.append(daemon)
             running.push_async_callback(daemon.stop)
             return daemon
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,7 @@ class Daemon:
         }
         self.configure(config)
         self.status: dict[str, Any] = {}
+        self._last_words = ""  # its output, kept when its home is gone
         self.process: asyncio.subprocess.Process | None = None
 
     @classmethod
@@ -118,6 +120,7 @@ class Daemon:
         assert code == word["exit_code"]
         assert word["error"] in daemon.text
         assert "Traceback" not in daemon.text, daemon.text
+        await asyncio.to_thread(shutil.rmtree, home)
         return code, daemon.text
 
     async def _start(self, arguments: tuple[str, ...]) -> None:
@@ -163,7 +166,9 @@ class Daemon:
     @property
     def text(self) -> str:
         """All that it has written to stdout and stderr."""
-        return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
+        if self.output.exists():
+            self._last_words = self.output.read_text(encoding="utf-8")
+        return self._last_words
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -240,6 +245,7 @@ class Daemon:
         for canary in CANARIES:
             leaks = await asyncio.to_thread(_files_with, canary, self.home, self.config_path)
             assert not leaks, f"a key is in {leaks}"
+        await asyncio.to_thread(shutil.rmtree, self.home)
 
 
 def _files_with(word: str, folder: Path, *allowed: Path) -> list[str]:
