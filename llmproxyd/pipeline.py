@@ -105,6 +105,9 @@ class Pipeline:
                 raise
             task.uncancel()
             await delivery.refuse(Draining("llmproxyd is shutting down; try again in a moment"))
+        except Exception as error:
+            record.result, record.status, record.error = "error", 500, type(error).__name__
+            raise
         finally:
             self._running.discard(task)
             delivery.close()

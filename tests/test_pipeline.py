@@ -437,6 +437,15 @@ async def test_abort_ends_streams_with_an_error_that_clients_retry(house):
     assert sink.finished
 
 
+async def test_crash_is_recorded_as_one(house):
+    snapshot = house.snapshot(house.down)
+    snapshot.entries = {}
+    with pytest.raises(KeyError):
+        await house.ask(snapshot)
+    (finished,) = house.log.fields("request_finished")
+    assert (finished["result"], finished["status"], finished["error"]) == ("error", 500, "KeyError")
+
+
 async def test_abort_with_nothing_in_flight_is_nothing(house):
     await house.pipeline.abort()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 
 from llmproxyd.errors import DownstreamError
 
@@ -38,6 +39,7 @@ def check(method: str, headers: Mapping[str, str], *, is_loopback_only: bool) ->
         raise DownstreamError(why, status=403, kind="permission_error", should_retry=False)
 
 
+@lru_cache(maxsize=64)
 def names_loopback(host: str) -> bool:
     """True for `localhost` and loopback literals, with or without a port."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

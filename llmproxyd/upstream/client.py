@@ -30,6 +30,9 @@ class UpstreamClient:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        # What would be worked out anew for every request; as many as there are backends.
+        self._proxies: dict[str, str | None] = {}
+        self._connect_limits: dict[float, aiohttp.ClientTimeout] = {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
             timeout=_NO_TIMEOUT,
@@ -59,16 +62,26 @@ class UpstreamClient:
                     data=request.body or None,
                     headers=CIMultiDict(request.headers),
                     allow_redirects=False,
-                    proxy=proxy_for(request.url, self._environ),
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=timeouts.connect_s or None
-                    ),
+                    proxy=self._proxy(request.url),
+                    timeout=self._connect_limit(timeouts.connect_s),
                 )
         except TimeoutError as error:
             raise _timed_out(error, name, timeouts) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translate(error, name) from None
         return UpstreamResponse(response, name, watchdog)
+
+    def _proxy(self, url: str) -> str | None:
+        origin = "/".join(url.split("/", 3)[:3])
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(url, self._environ)
+        return self._proxies[origin]
+
+    def _connect_limit(self, connect_s: float) -> aiohttp.ClientTimeout:
+        if connect_s not in self._connect_limits:
+            limit = aiohttp.ClientTimeout(total=None, sock_connect=connect_s or None)
+            self._connect_limits[connect_s] = limit
+        return self._connect_limits[connect_s]
 
     async def close(self) -> None:
         """Close every connection."""

@@ -17,7 +17,9 @@ import msgspec
 from llmproxyd.wire.signature import PREFIX, is_ours
 from llmproxyd.wire.splice import splice
 
-# What a body must hold for a block to be foreign; nearly no body does, and this is fast.
+# What a body must hold for a block to be foreign; nearly no body does. The first of the two is
+# looked for first, at an eighth of the cost of the second.
+_SIGNATURE = b'"signature"'
 _SUSPICION = re.compile(rb'"signature"\s*:\s*"(?:"|' + re.escape(PREFIX.encode()) + rb")")
 
 
@@ -42,7 +44,8 @@ _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def without_foreign_thinking(raw: bytes) -> bytes:
     """The body without thinking blocks that are unsigned or signed by this proxy."""
-    return _without(raw, _is_foreign) if _SUSPICION.search(raw) else raw
+    is_suspicious = _SIGNATURE in raw and _SUSPICION.search(raw)
+    return _without(raw, _is_foreign) if is_suspicious else raw
 
 
 def without_thinking(raw: bytes) -> bytes:

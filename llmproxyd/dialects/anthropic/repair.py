@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -60,7 +61,7 @@ class RepairedStream:
         self._head = head
         self._sse = SSEDecoder()
         self._tally = Tally()
-        self._blocks = BlockQueue(self._history_ids, call.entropy)
+        self._blocks = BlockQueue(partial(_tool_ids, call.request.raw), call.entropy)
         self._is_started = False
         self._is_ending = False  # message_delta is out
         self._is_estimated = False
@@ -255,10 +256,6 @@ class RepairedStream:
             is_estimated=True,
         )
 
-    def _history_ids(self) -> set[str]:
-        """The tool_use ids of the conversation."""
-        return set(_tool_ids(self._call.request.raw))
-
     _HANDLERS: ClassVar[dict[str, Callable[[RepairedStream, Event], list[Frame]]]] = {
         "message_start": _start,
         "content_block_start": _block,
@@ -289,7 +286,12 @@ def _usage_on_wire(given: Any, known: Usage | None, needed: tuple[str, ...]) -> 
     return {**given, **(known or Usage()).as_wire()}
 
 
-def _tool_ids(raw: bytes) -> Iterator[str]:
+def _tool_ids(raw: bytes) -> set[str]:
+    """The tool_use ids of the conversation."""
+    return set(_each_tool_id(raw))
+
+
+def _each_tool_id(raw: bytes) -> Iterator[str]:
     try:
         messages = decode_body(raw).get("messages")
     except BadRequest:
