@@ -14,7 +14,7 @@ from tests.conftest import Proxied
 from tests.fakes.answers import FINAL
 from tests.fakes.anthropic_stub import AnthropicStub, foreign_signature
 from tests.fakes.chat_completions import ChatCompletionsFake
-from tests.fakes.reading import images, thoughts, tool_results
+from tests.fakes.reading import images, thoughts, tool_names, tool_results
 from tests.real.claude_cli import ClaudeCLI, Run
 from tests.real.daemon import Daemon, eventually
 
@@ -195,6 +195,41 @@ async def test_half_a_tool_call_is_never_run(
     run = await cli.ask(f"go [[stub:cut tool=1 after={after} times=1]]", cwd=repository)
     assert "stub-recovered after 1 failures" == run.ok().result["result"]
     assert [] == tools_used(run)
+
+
+async def test_a_subagent_works_beside_the_main_conversation(
+    proxied: Proxied, cli: ClaudeCLI, repository: Path
+) -> None:
+    run = await cli.ask("go [[stub:task]]", cwd=repository)
+    assert FINAL == run.ok().result["result"]
+    # The conversation asks, goes on and ends; the one without tool results is the subagent's.
+    _, *later = proxied.fake.of("main")
+    assert 1 == [tool_results(request) for request in later].count([])
+
+
+async def test_a_deferred_tool_is_shown_once_the_model_has_asked_for_it(
+    proxied: Proxied, cli: ClaudeCLI, repository: Path
+) -> None:
+    run = await cli.ask("go [[stub:toolsearch q=select:WebFetch]]", cwd=repository)
+    assert FINAL == run.ok().result["result"]
+    first, second = map(tool_names, proxied.fake.of("main"))
+    assert "WebFetch" not in first
+    assert "WebFetch" in second
+    if proxied.name == "cerebras":
+        assert "ToolSearch" in first
+        assert "DeferredToolPlaceholder" not in first + second
+
+
+async def test_a_web_search_that_the_backend_does_not_have_is_told_to_the_model(
+    proxied: Proxied, cli: ClaudeCLI, repository: Path
+) -> None:
+    run = await cli.ask(
+        "go [[stub:websearch]]", cwd=repository, env={"ENABLE_TOOL_SEARCH": "false"}
+    )
+    assert FINAL == run.ok().result["result"]
+    told = " ".join(tool_results(proxied.fake.of("main")[-1]))
+    is_missing = "is not available on this backend" in told
+    assert (proxied.name == "cerebras") == is_missing
 
 
 async def test_an_overloaded_backend_is_tried_again(

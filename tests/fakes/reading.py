@@ -59,3 +59,9 @@ def images(request: Seen) -> list[str]:
             if block.get("type") == "image_url":
                 found.append(block["image_url"]["url"].removeprefix("data:").partition(";")[0])
     return found
+
+
+def tool_names(request: Seen) -> list[str]:
+    """The tools that the model may call now."""
+    tools: list[dict[str, Any]] = request.body.get("tools") or []
+    return [(tool.get("function") or tool)["name"] for tool in tools]
