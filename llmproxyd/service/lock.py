@@ -36,8 +36,9 @@ def instance_lock(path: Path) -> Iterator[InstanceLock]:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield InstanceLock(fd)
-        os.ftruncate(fd, 0)
     finally:
+        # Also after a failed start: only a killed owner leaves its pid behind.
+        os.ftruncate(fd, 0)
         os.close(fd)
 
 

@@ -70,6 +70,12 @@ def test_the_pid_is_gone_after_a_clean_end(path):
     assert "" == path.read_text()
 
 
+def test_the_pid_is_gone_after_a_failed_start(path):
+    with pytest.raises(StartupError), instance_lock(path):
+        raise StartupError("the port is taken")
+    assert "" == path.read_text()
+
+
 def test_a_longer_pid_of_a_dead_owner_is_overwritten_whole(path):
     path.write_text("123456789012\n")
     with instance_lock(path):
