@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from llmproxyd.errors import TooLarge
+from llmproxyd.errors import BadRequest, TooLarge
 
 
 async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
@@ -12,6 +12,7 @@ async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
 
     Raises:
         TooLarge: above `limit_bytes`; a declared length is refused before anything is read.
+        BadRequest: it is not compressed as its headers say.
     """
     length = request.content_length
     if length is not None and length > limit_bytes:
@@ -20,11 +21,14 @@ async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     parts: list[bytes] = []
     size_bytes = 0
-    while data := await request.content.readany():
-        size_bytes += len(data)
-        if size_bytes > limit_bytes:
-            raise _too_large(limit_bytes)
-        parts.append(data)
+    try:
+        while data := await request.content.readany():
+            size_bytes += len(data)
+            if size_bytes > limit_bytes:
+                raise _too_large(limit_bytes)
+            parts.append(data)
+    except web.RequestPayloadError:
+        raise BadRequest("the request body is not encoded as its headers say") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

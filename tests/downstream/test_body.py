@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from llmproxyd.downstream.body import read_body
-from llmproxyd.errors import TooLarge
+from llmproxyd.errors import DownstreamError
 
 LIMIT = 100_000
 
@@ -18,7 +18,7 @@ async def url(aiohttp_raw_server):
     async def handle(request: web.BaseRequest) -> web.Response:
         try:
             body = await read_body(request, LIMIT)
-        except TooLarge as error:
+        except DownstreamError as error:
             return web.Response(status=error.status, text=error.message)
         return web.Response(text=str(len(body)))
 
@@ -48,6 +48,13 @@ async def test_larger_body_is_413_and_names_the_setting(url, http, make):
     async with http.post(url, data=make()) as response:
         assert response.status == 413
         assert "max_body" in await response.text()
+
+
+async def test_body_that_is_not_compressed_as_it_says_is_400(url, http):
+    headers = {"Content-Encoding": "gzip"}
+    async with http.post(url, data=b"not gzip", headers=headers) as response:
+        assert response.status == 400
+        assert "not encoded" in await response.text()
 
 
 async def test_client_that_waits_for_continue_is_told_to_go_on(url):
