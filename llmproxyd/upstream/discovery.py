@@ -93,7 +93,7 @@ def _own_headers(entry: BackendEntry) -> Headers:
 def _parse(body: bytes) -> tuple[DiscoveredModel, ...]:
     try:
         listed = msgspec.json.decode(body)["data"]
-    except (msgspec.DecodeError, LookupError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         return ()
     if not isinstance(listed, list):
         return ()

@@ -20,6 +20,14 @@ from llmproxyd.upstream.client import UpstreamClient
 
 _TIMEOUTS: Final = Timeouts(connect_s=5.0, first_byte_s=10.0, idle_s=10.0)
 _ABSENT: Final = frozenset({404, 405, 410, 501})
+_NOT_A_LIST: Final = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 _OWNERS_OF_CHAT: Final = frozenset({"vllm", "llamacpp", "library", "litellm", "sglang"})
 
 
@@ -95,12 +103,11 @@ def _dialect_of_list(answer: tuple[int, bytes]) -> str | None:
     if status != 200:  # noqa: PLR2004
         return None
     try:
-        models: Any = msgspec.json.decode(body)["data"]
-        first = models[0]
+        first: Any = msgspec.json.decode(body)["data"][0]
         if first.get("type") == "model":
             return "anthropic"
         return "openai" if first.get("owned_by") in _OWNERS_OF_CHAT else None
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
+    except _NOT_A_LIST:
         return None
 
 

@@ -63,7 +63,11 @@ async def test_models_and_their_limits_are_read_from_either_shape(discovery, ser
     assert server.app[ASKED] == [("/v1/models?limit=1000", "Bearer key-1")]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data":7}', b'{"data":[]}', b""])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b'{"data":7}', b'{"data":[]}', b"", b'{"data":"\xff"}', b"[" * 100_000],
+    ids=lambda body: body[:20],
+)
 async def test_odd_answer_leaves_the_list_as_it_was(discovery, serve, body):
     _, url = await serve(VLLM)
     await discovery.refresh([entry(url)])

@@ -86,6 +86,21 @@ async def test_dialect_is_found(probe, serve, endpoints, models, expected):
     assert await probe.dialect_of(entry(server.url)) is expected
 
 
+@pytest.mark.parametrize("body", [b'{"data":"\xff"}', b"[" * 100_000], ids=["bytes", "depth"])
+async def test_list_that_can_not_be_read_says_nothing(probe, aiohttp_server, body):
+    async def list_models(_request: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=400)
+
+    app = web.Application()
+    app.router.add_get("/v1/models", list_models)
+    app.router.add_post(CHAT, refuse)
+    server = await aiohttp_server(app)
+    assert await probe.dialect_of(entry(f"http://127.0.0.1:{server.port}")) is OPENAI
+
+
 async def test_versioned_url_is_probed_at_the_same_endpoints(probe, serve):
     server = await serve(CHAT)
     assert await probe.dialect_of(entry(server.url + "/v1")) is OPENAI
