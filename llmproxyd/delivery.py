@@ -150,6 +150,8 @@ class Delivery:
         self._timer = self._loop.call_later(rest_s, self._tick)
 
     async def _ping(self) -> None:
+        if self._timer is None:
+            return  # the answer ended between the tick and now
         try:
             if not self._is_started:
                 await self._start([])

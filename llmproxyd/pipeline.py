@@ -41,6 +41,8 @@ _RETRIED_STATUSES: Final = frozenset({429, 502, 503, 529})
 # How long clients may take to read the error that ends their stream.
 _ABORT_S: Final = 2.0
 _OK: Final = range(200, 300)
+# What a client is told of a bug.
+CRASHED: Final = "internal error of the proxy; its log has the details"
 # Answers to count_tokens that mean "this server can not count".
 _CANNOT_COUNT: Final = frozenset({404, 405, 501})
 
@@ -54,6 +56,10 @@ class Log(Protocol):
 
     def warning(self, event: str, **fields: Any) -> None:
         """Log an event that somebody may want to look at."""
+        ...
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Log the exception being handled: a bug of ours."""
         ...
 
 
@@ -86,7 +92,7 @@ class Pipeline:
     async def messages(
         self, request: MessagesRequest, snapshot: Snapshot, record: Record, sink: Sink
     ) -> None:
-        """Answer `POST /v1/messages` into `sink`; every ProxyError ends there too.
+        """Answer `POST /v1/messages` into `sink`; every error ends there too.
 
         Cancellation (the client has left) closes the upstream and is raised on.
         """
@@ -107,7 +113,8 @@ class Pipeline:
             await delivery.refuse(Draining("llmproxyd is shutting down; try again in a moment"))
         except Exception as error:
             record.result, record.status, record.error = "error", 500, type(error).__name__
-            raise
+            self._services.log.exception("request_crashed", request_id=record.request_id)
+            await delivery.refuse(ProxyError(CRASHED))
         finally:
             self._running.discard(task)
             delivery.close()

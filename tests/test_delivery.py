@@ -169,6 +169,16 @@ async def test_error_after_a_ping_is_an_error_event(make, sink, monkeypatch):
     assert b"event: error" in sink.calls[-2][1]
 
 
+async def test_ping_that_comes_after_the_end_is_not_sent(make, sink, monkeypatch):
+    monkeypatch.setattr(module, "PING_INTERVAL_S", 0.0)
+    delivery = make(streams=True)
+    while not delivery._spawner.tasks:
+        await asyncio.sleep(0)
+    await delivery.refuse(BadRequest("no"))
+    await asyncio.gather(*delivery._spawner.tasks)
+    assert [call[0] for call in sink.calls] == ["reply"]
+
+
 async def test_ping_to_a_client_that_left_is_quiet(make, sink, monkeypatch):
     monkeypatch.setattr(module, "PING_INTERVAL_S", 0.01)
     sink.fails = True

@@ -61,6 +61,8 @@ class ToyDecoder:
                 return self.settle()
             case "late":
                 self.waits_for_usage = True
+            case "crash":
+                raise ZeroDivisionError
             case "broken":
                 self.failure = BrokeProtocol("broken")
         return []
@@ -150,7 +152,7 @@ class RecordingLog:
     def info(self, event, **fields):
         self.events.append((event, fields))
 
-    warning = error = info
+    warning = error = exception = info
 
     def fields(self, event):
         return [fields for name, fields in self.events if name == event]
@@ -180,7 +182,7 @@ async def house(aiohttp_server, unused_tcp_port_factory):
         log=log,
     )
     pipeline = Pipeline(services)
-    requests = []
+    requests, sinks = [], []
 
     async def upstream(*answers):
         """Serve `answers` in turn, the last one for ever: text, a status or a handler."""
@@ -218,6 +220,7 @@ async def house(aiohttp_server, unused_tcp_port_factory):
 
     async def ask(snapshot, *, stream=True, model="m"):
         sink = RecordingSink()
+        sinks.append(sink)
         request = MessagesRequest(raw=b"{}", model=model, stream=stream)
         record = Record(request_id="req_1", started_s=0.0, model=model, is_stream=stream)
         await pipeline.messages(request, snapshot, record, sink)
@@ -440,10 +443,34 @@ async def test_abort_ends_streams_with_an_error_that_clients_retry(house):
 async def test_crash_is_recorded_as_one(house):
     snapshot = house.snapshot(house.down)
     snapshot.entries = {}
-    with pytest.raises(KeyError):
-        await house.ask(snapshot)
+    sink = await house.ask(snapshot)
+    assert (sink.status, b"internal error" in sink.body) == (500, True)
+    assert house.log.fields("request_crashed") == [{"request_id": "req_1"}]
     (finished,) = house.log.fields("request_finished")
     assert (finished["result"], finished["status"], finished["error"]) == ("error", 500, "KeyError")
+
+
+async def test_crash_in_the_middle_of_a_stream_ends_it_with_an_error_event(house):
+    async def begin_then_crash(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"start ")
+        await began.wait()
+        await response.write(b"crash ")
+        return response
+
+    began = asyncio.Event()
+    snapshot = house.snapshot(await house.upstream(begin_then_crash))
+    asking = asyncio.get_running_loop().create_task(house.ask(snapshot))
+    while b"content_block_start" not in (house.sinks[-1].body if house.sinks else b""):
+        await asyncio.sleep(0)
+    began.set()
+    sink = await asking
+    assert sink.status == 200
+    assert b"event: error\n" in sink.body
+    assert b"ZeroDivision" not in sink.body
+    assert sink.finished
+    assert house.log.fields("request_crashed") == [{"request_id": "req_1"}]
 
 
 async def test_abort_with_nothing_in_flight_is_nothing(house):

@@ -21,7 +21,7 @@ from llmproxyd.downstream.models import ModelLists
 from llmproxyd.downstream.sink import HttpSink
 from llmproxyd.errors import DownstreamError, ProxyError
 from llmproxyd.ledger.record import Record
-from llmproxyd.pipeline import Pipeline
+from llmproxyd.pipeline import CRASHED, Pipeline
 from llmproxyd.reload.snapshot import Snapshot
 from llmproxyd.reload.store import SnapshotStore
 from llmproxyd.wire.messages import Headers, MessagesRequest, parse_request
@@ -95,7 +95,7 @@ class ProxyApp:
             raise  # the client is gone; there is nobody to answer
         except Exception:
             self._parts.log.exception("request_crashed", request_id=request_id)
-            crash = ProxyError("internal error of the proxy; its log has the details")
+            crash = ProxyError(CRASHED)
             return _response(*error_answer(crash, request_id))
 
     async def _dispatch(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
