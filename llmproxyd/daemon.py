@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -44,6 +45,7 @@ from llmproxyd.service.logs import Logs, wants_color
 from llmproxyd.service.ready import Ready, StartupError
 from llmproxyd.service.signals import signal_handlers
 from llmproxyd.service.sockets import control_listener, private_dir, proxy_listeners
+from llmproxyd.service.state import StateFile
 from llmproxyd.service.tasks import Tasks
 from llmproxyd.standing import Sources, Standing
 from llmproxyd.upstream.client import UpstreamClient
@@ -110,7 +112,8 @@ async def _serve(
         )
         stack.callback(logs.close)
         claimed = _claim(options, environ, store.current, stack)
-        services, tasks = _open_services(environ, logs.logger, stack)
+        memory = await _open_memory(logs.logger, stack)
+        services, tasks = _open_services(environ, memory, logs.logger, stack)
         house = _build(loaded, claimed, lifecycle, services, tasks, logs.logger)
         control = await serve_control(house.standing, claimed.control, logs.logger)
         stack.push_async_callback(control.cleanup)
@@ -181,8 +184,29 @@ class House(msgspec.Struct, frozen=True):
     pipeline: Pipeline
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What was learned from answers; outlives the process."""
+
+    reasoning: ReasoningCache
+    calibration: Calibration
+
+
+async def _open_memory(log: FilteringBoundLogger, stack: AsyncExitStack) -> Memory:
+    """Read what earlier daemons have learned; what is learned from now on is added to it."""
+    state = StateFile(platformdirs.user_state_path("llmproxyd") / "state.db", log)
+    stack.push_async_callback(state.close)
+    rows = await state.open()
+    memory = Memory(
+        ReasoningCache(partial(state.set, "reasoning")),
+        Calibration(partial(state.set, "calibration")),
+    )
+    memory.reasoning.restore(rows.get("reasoning", ()))
+    memory.calibration.restore(rows.get("calibration", ()))
+    return memory
+
+
 def _open_services(
-    environ: Mapping[str, str], log: FilteringBoundLogger, stack: AsyncExitStack
+    environ: Mapping[str, str], memory: Memory, log: FilteringBoundLogger, stack: AsyncExitStack
 ) -> tuple[Services, Tasks]:
     """What outlives reloads; closed by `stack`."""
     client, images, tasks = UpstreamClient(environ), ImageFetcher(), Tasks(log)
@@ -191,9 +215,9 @@ def _open_services(
     services = Services(
         client=client,
         probe=ProtocolProbe(client),
-        calibration=Calibration(),
+        calibration=memory.calibration,
         counters=Counters(),
-        reasoning=ReasoningCache(),
+        reasoning=memory.reasoning,
         claim_id=RecentIds().claim,
         images=images,
         spawner=tasks,

@@ -6,7 +6,8 @@ so a heuristic that is right to a quarter comes within a few per cent after some
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 Key = tuple[str, str]  # backend name, upstream model
 
@@ -16,10 +17,21 @@ MIN_TOKENS = 500  # below it the fixed part of a chat template decides, not the 
 MAX_KEYS = 1000  # some servers take any model name, so clients could make up keys
 
 
-class Calibration:
-    """The learned factors. Lives as long as the process; used from one thread."""
+# Told of every factor that has changed, by name and as text, and with None of those given up.
+Journal = Callable[[str, str | None], None]
 
-    def __init__(self) -> None:
+_SEPARATOR = "\0"  # between backend and model in a name
+
+
+def _forget(name: str, factor: str | None) -> None:
+    """The journal of factors that do not outlive their process."""
+
+
+class Calibration:
+    """The learned factors. Used from one thread."""
+
+    def __init__(self, journal: Journal = _forget) -> None:
+        self._journal = journal
         self._scales: dict[Key, float] = {}
 
     def scale(self, key: Key) -> float | None:
@@ -38,19 +50,21 @@ class Calibration:
             return
         ratio = min(HIGHEST, max(LOWEST, real / raw_estimate))
         before = self._scales.pop(key, ratio)
-        self._scales[key] = before + ALPHA * (ratio - before)
+        scale = self._scales[key] = before + ALPHA * (ratio - before)
+        self._journal(_SEPARATOR.join(key), repr(scale))
+        self._make_room()
+
+    def restore(self, factors: Iterable[tuple[str, str]]) -> None:
+        """Take over what a journal has recorded; factors out of range are clamped."""
+        for name, factor in factors:
+            backend, _, model = name.partition(_SEPARATOR)
+            with suppress(ValueError):  # not a number: as good as never learned
+                self._scales[backend, model] = min(HIGHEST, max(LOWEST, float(factor)))
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Give up the factor that was learned longest ago."""
         if len(self._scales) > MAX_KEYS:
-            del self._scales[next(iter(self._scales))]
-
-    def export(self) -> dict[str, dict[str, float]]:
-        """All factors as plain data: backend to model to factor."""
-        plain: dict[str, dict[str, float]] = {}
-        for (backend, model), scale in self._scales.items():
-            plain.setdefault(backend, {})[model] = scale
-        return plain
-
-    def restore(self, plain: Mapping[str, Mapping[str, float]]) -> None:
-        """Take over exported factors; ones out of range are clamped, learned ones stay."""
-        for backend, models in plain.items():
-            for model, scale in models.items():
-                self._scales.setdefault((backend, model), min(HIGHEST, max(LOWEST, scale)))
+            oldest = next(iter(self._scales))
+            del self._scales[oldest]
+            self._journal(_SEPARATOR.join(oldest), None)

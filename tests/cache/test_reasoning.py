@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +76,45 @@ def test_bounds_hold_and_what_is_kept_is_the_latest(puts: list[tuple[str, str]])
         assert 0 <= store.size_bytes <= 500
     for key, text in latest.items():
         assert store.get(key) in {text, None}
+
+
+def test_what_the_journal_was_told_restores_the_store() -> None:
+    journal: dict[str, str | None] = {}
+    before = ReasoningCache(journal.__setitem__, max_entries=2)
+    for key in "abc":
+        before.put(key, key.upper())
+    assert {"a": None, "b": "B", "c": "C"} == journal
+    after = ReasoningCache()
+    after.restore((key, text) for key, text in journal.items() if text is not None)
+    assert (None, "B", "C") == tuple(map(after.get, "abc"))
+
+
+def test_restoring_tells_the_journal_only_what_gives_way() -> None:
+    journal: list[tuple[str, str | None]] = []
+    store = ReasoningCache(lambda key, text: journal.append((key, text)), max_entries=2)
+    store.restore([("a", "1"), ("b", "2"), ("c", "3")])
+    assert [("a", None)] == journal
+    assert (None, "2", "3") == tuple(map(store.get, "abc"))
+
+
+def test_text_that_is_not_kept_leaves_the_journal_too() -> None:
+    journal: dict[str, str | None] = {}
+    store = ReasoningCache(journal.__setitem__, max_bytes=10_000)
+    store.put("k", "x" * 10_000)
+    assert {"k": None} == journal
+
+
+def test_threads_can_share_it() -> None:
+    store = ReasoningCache(max_entries=4)
+
+    def hammer(seed: int) -> None:
+        for index in range(3_000):
+            store.put(f"k{(seed + index) % 8}", "x" * (index % 50))
+            store.get(f"k{index % 8}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(hammer, range(4)))
+    assert 4 == len(store)
+    kept = [key for key in map("k{}".format, range(8)) if store.get(key) is not None]
+    sizes = [sys.getsizeof(key) + sys.getsizeof(store.get(key)) for key in kept]
+    assert sum(sizes) == store.size_bytes

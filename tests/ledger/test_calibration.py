@@ -1,4 +1,3 @@
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,30 +52,49 @@ def test_factor_stays_in_range(pairs: list[tuple[int, int]]) -> None:
     assert scale is None or 0.5 - 1e-9 <= scale <= 2.0 + 1e-9
 
 
-def test_export_survives_json_and_restores() -> None:
-    before = Calibration()
+def journaling(journal: dict[str, str | None]) -> Calibration:
+    return Calibration(journal.__setitem__)
+
+
+def test_what_the_journal_was_told_restores_the_factors() -> None:
+    journal: dict[str, str | None] = {}
+    before = journaling(journal)
     before.observe(("a", "m"), 1500, 1000)
-    before.observe(("a", "n"), 800, 1000)
-    before.observe(("b", "m"), 600, 1000)
+    before.observe(("a", "org/n:free"), 700, 1000)
+    before.observe(("a", "org/n:free"), 800, 1000)
     after = Calibration()
-    after.restore(msgspec.json.decode(msgspec.json.encode(before.export())))
-    assert {"a": {"m": 1.5, "n": 0.8}, "b": {"m": 0.6}} == after.export() == before.export()
+    after.restore((name, factor) for name, factor in journal.items() if factor is not None)
+    for key in (("a", "m"), ("a", "org/n:free")):
+        assert before.scale(key) is not None
+        assert before.scale(key) == after.scale(key)
 
 
-def test_restoring_clamps_and_never_undoes_what_was_learned() -> None:
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [("0.7", 0.7), ("50", 2.0), ("0", 0.5), ("nan", 0.5), ("many", None), ("", None)],
+)
+def test_restored_factor_is_clamped_or_left_out(factor: str, expected: float | None) -> None:
     calibration = Calibration()
-    calibration.observe(("a", "m"), 1500, 1000)
-    calibration.restore({"a": {"m": 0.7, "high": 50.0, "low": 0.0}})
-    assert {"a": {"m": 1.5, "high": 2.0, "low": 0.5}} == calibration.export()
+    calibration.restore([("a\0m", factor)])
+    assert expected == calibration.scale(("a", "m"))
 
 
 def test_made_up_names_push_out_the_ones_not_used_longest() -> None:
-    calibration = Calibration()
+    journal: dict[str, str | None] = {}
+    calibration = journaling(journal)
     calibration.observe(("a", "stale"), 1000, 1000)
     calibration.observe(("a", "used"), 1000, 1000)
     for index in range(MAX_KEYS - 1):
         calibration.observe(("a", "used"), 1000, 1000)
         calibration.observe(("a", f"m{index}"), 1000, 1000)
-    assert len(calibration.export()["a"]) == MAX_KEYS
-    assert calibration.scale(("a", "stale")) is None
+    assert MAX_KEYS == sum(factor is not None for factor in journal.values())
+    assert calibration.scale(("a", "stale")) is journal["a\0stale"] is None
     assert calibration.scale(("a", "used")) == 1.0
+
+
+def test_more_factors_than_fit_are_not_restored() -> None:
+    journal: dict[str, str | None] = {}
+    calibration = journaling(journal)
+    calibration.restore((f"a\0m{index}", "1.5") for index in range(MAX_KEYS + 1))
+    assert {"a\0m0": None} == journal
+    assert (None, 1.5) == (calibration.scale(("a", "m0")), calibration.scale(("a", "m1")))
