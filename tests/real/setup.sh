@@ -49,7 +49,8 @@ claude() {
   done_with claude "$CLAUDE" && return
   npm_install claude "@anthropic-ai/claude-code@$CLAUDE"
   # The native binary comes in a package per platform and runs without node.
-  "$real"/claude/node_modules/@anthropic-ai/claude-code-*/claude --version > /dev/null
+  local binaries=("$real"/claude/node_modules/@anthropic-ai/claude-code-*/claude)
+  "${binaries[0]}" --version > /dev/null
   finish claude "$CLAUDE"
 }
 
