@@ -1,10 +1,10 @@
 """Which dialect a self-hosted server speaks, found out once per URL and kept.
 
 Detection never generates tokens. First the model list is asked for: its shape or its owner
-tells most servers apart. If it does not, an empty JSON object is posted to the two endpoints; a
-server that has one refuses the body, a server that has not answers 404 or 405. Chat Completions
-wins where both exist, because the Messages endpoints of the servers that offer both are the
-less faithful ones (translation spec, sections 8 and 12).
+tells most servers apart. If it does not, the two endpoints are asked for with GET: a server that
+has one says 405. One that says 404 to that, too, gets an empty JSON object, which it refuses if the
+endpoint is there. Chat Completions wins where both exist, because the Messages endpoints of the
+servers that offer both are the less faithful ones (translation spec, sections 8 and 12).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from llmproxyd.spi import BackendEntry, Dialect, Timeouts, UpstreamRequest, vers
 from llmproxyd.upstream.client import UpstreamClient
 
 _TIMEOUTS: Final = Timeouts(connect_s=5.0, first_byte_s=10.0, idle_s=10.0)
-_ABSENT: Final = frozenset({404, 405, 410, 501})
+_WRONG_METHOD: Final = 405
+_ABSENT: Final = frozenset({404, _WRONG_METHOD, 410, 501})
+# Chat Completions first: see above.
+_ENDPOINTS: Final = (("openai", "chat/completions"), ("anthropic", "messages"))
 _NOT_A_LIST: Final = (
     msgspec.DecodeError,
     UnicodeDecodeError,
@@ -68,17 +71,25 @@ class ProtocolProbe:
         dialects = {dialect.name: dialect for dialect in entry.backend.dialects}
         listed = _dialect_of_list(await self._ask(entry, "GET", "models", b""))
         if listed is None:
-            for name, path in (("openai", "chat/completions"), ("anthropic", "messages")):
-                status, _ = await self._ask(entry, "POST", path, b"{}")
-                if name in dialects and status not in _ABSENT:
-                    listed = name
-                    break
+            listed = await self._endpoint_of(entry)
         if listed is None or listed not in dialects:
             raise Unreachable(
                 f"[{entry.name}] {entry.url} speaks neither Chat Completions nor Messages; "
                 f"check the url, or set protocol of backend {entry.name}"
             )
         return dialects[listed]
+
+    async def _endpoint_of(self, entry: BackendEntry) -> str | None:
+        """Which endpoint is there: first by asking in a way that runs nothing on most servers."""
+        for name, path in _ENDPOINTS:
+            status, _ = await self._ask(entry, "GET", path, b"")
+            if status == _WRONG_METHOD:
+                return name
+        for name, path in _ENDPOINTS:
+            status, _ = await self._ask(entry, "POST", path, b"{}")
+            if status not in _ABSENT:
+                return name
+        return None
 
     async def _ask(
         self, entry: BackendEntry, method: str, path: str, body: bytes

@@ -110,8 +110,25 @@ async def test_detection_happens_once_per_url_however_many_wait(probe, serve):
     server = await serve(CHAT)
     await asyncio.gather(*[probe.dialect_of(entry(server.url)) for _ in range(5)])
     await probe.dialect_of(entry(server.url, name="another"))
-    assert server.app[ASKED] == [("POST", CHAT)]
+    assert server.app[ASKED] == []  # 405 to a GET told it
     assert probe.known(entry(server.url)) is OPENAI
+
+
+async def test_server_that_hides_its_endpoints_from_get_is_asked_with_an_empty_body(
+    probe, aiohttp_server
+):
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.method, request.path, await request.text()))
+        is_there = (request.method, request.path) == ("POST", MESSAGES)
+        return web.Response(status=400 if is_there else 404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    server = await aiohttp_server(app)
+    assert await probe.dialect_of(entry(f"http://127.0.0.1:{server.port}")) is ANTHROPIC
+    assert asked[-2:] == [("POST", CHAT, "{}"), ("POST", MESSAGES, "{}")]
 
 
 async def test_configured_dialect_is_never_probed(probe):
