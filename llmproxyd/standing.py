@@ -116,7 +116,8 @@ class Standing:
     def _last_reload(self) -> LastReload | None:
         reloader = self._from.reloader
         if reloader.last_error is not None:
-            return LastReload(ok=False, problems=tuple(reloader.last_error.problems))
+            problems = tuple(reloader.last_error.problems)
+            return LastReload(ok=False, when_s=reloader.last_error_s, problems=problems)
         outcome = reloader.last_outcome
         return None if outcome is None else LastReload(ok=True, when_s=outcome.at_s)
 

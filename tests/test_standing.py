@@ -29,6 +29,7 @@ class Reloader:
         self.refuses = False
         self.asked = []
         self.last_outcome = self.last_error = None
+        self.last_error_s = 0.0
 
     async def reload(self, reason):
         return self._end(reason)
@@ -39,7 +40,7 @@ class Reloader:
     def _end(self, what):
         self.asked.append(what)
         if self.refuses:
-            self.last_error = ConfigError([PROBLEM])
+            self.last_error, self.last_error_s = ConfigError([PROBLEM]), 7.0
             raise self.last_error
         self.last_outcome = OUTCOME
         return OUTCOME
@@ -131,7 +132,7 @@ async def test_refused_reload_keeps_the_generation_and_lists_the_problems(world)
     reply = await world.standing.reload()
     assert (reply.ok, reply.generation, reply.problems) == (False, 1, (PROBLEM,))
     last = world.standing.status().last_reload
-    assert (last.ok, last.problems) == (False, (PROBLEM,))
+    assert (last.ok, last.when_s, last.problems) == (False, 7.0, (PROBLEM,))
 
 
 async def test_each_hang_up_is_one_reload(world):

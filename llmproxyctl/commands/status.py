@@ -84,7 +84,7 @@ def _lines(status: Status, console: Console) -> list[str]:
     if status.last_reload and not status.last_reload.ok:
         lines.append(console.paint(f"{_when(status.last_reload)} was refused:", "red"))
         lines += [f"  {printable(problem)}" for problem in status.last_reload.problems]
-    return [*lines, "", *_backends(status)]
+    return [*lines, "", *_backends(status), *_reasons(status)]
 
 
 def _when(reload: LastReload) -> str:
@@ -101,12 +101,22 @@ def _backends(status: Status) -> list[str]:
     return table([_HEAD, *(_row(backend, status.active) for backend in status.backends)])
 
 
+def _reasons(status: Status) -> list[str]:
+    """Why a backend is in its state, below the table: sentences would tear its columns apart."""
+    told = [
+        f"{printable(backend.name)} is {printable(backend.state)}: {printable(backend.reason)}"
+        for backend in status.backends
+        if backend.reason
+    ]
+    return ["", *told] if told else []
+
+
 def _row(backend: BackendStatus, active: str) -> tuple[str, ...]:
     return (
         "*" if backend.name == active else "",
         backend.name,
         "/".join(filter(None, (backend.kind, backend.protocol))),
-        f"{backend.state}: {backend.reason}" if backend.reason else backend.state,
+        backend.state,
         str(backend.requests),
         str(backend.failures),
         backend.model or "-",

@@ -56,6 +56,7 @@ class Reloader:
             loop; for what lives longer than a snapshot and must follow it.
         last_outcome: the latest success; None before the first.
         last_error: why the latest reload was refused; None once one has succeeded.
+        last_error_s: when that was, Unix time.
 
     Args:
         store: holds the snapshot that the daemon was started with.
@@ -74,6 +75,7 @@ class Reloader:
         self.on_swap: list[OnSwap] = []
         self.last_outcome: ReloadOutcome | None = None
         self.last_error: ConfigError | None = None
+        self.last_error_s = 0.0
         self._store = store
         self._load = load
         self._world = world
@@ -94,7 +96,7 @@ class Reloader:
             try:
                 snapshot = await asyncio.to_thread(self._reloaded)
             except ConfigError as error:
-                self.last_error = error
+                self.last_error, self.last_error_s = error, self._clock()
                 self._log.warning(
                     "config_rejected",
                     reason=reason,

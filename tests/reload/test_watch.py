@@ -124,6 +124,7 @@ async def test_bad_file_leaves_everything_as_it_was(house: House, text: str, exp
     assert expected in str(caught.value)
     assert house.current is before
     assert house.reloader.last_error is caught.value
+    assert house.reloader.last_error_s > before.loaded_at_s
     assert house.reloader.last_outcome is None
     assert [
         (

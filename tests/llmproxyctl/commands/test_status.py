@@ -22,11 +22,11 @@ active backend  cerebras, then anthropic
 configuration   /home/ana/.config/llmproxyd/config.toml (generation 3)
 in flight       2 requests
 
-   BACKEND   TYPE             STATE                     REQUESTS  FAILED  MODEL         URL
-*  cerebras  cerebras/openai  up                        12        1       gpt-oss-120b  \
-https://api.cerebras.ai/v1
-   vast      self-hosted      down: connection refused  0         0       -             \
-http://localhost:8001
+   BACKEND   TYPE             STATE  REQUESTS  FAILED  MODEL         URL
+*  cerebras  cerebras/openai  up     12        1       gpt-oss-120b  https://api.cerebras.ai/v1
+   vast      self-hosted      down   0         0       -             http://localhost:8001
+
+vast is down: connection refused
 """
     assert (0, expected.format(version=STATUS.version), "") == (
         done.exit_code,
