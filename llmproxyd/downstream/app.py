@@ -28,6 +28,8 @@ from llmproxyd.wire.messages import Headers, MessagesRequest, parse_request
 
 _MODELS: Final = "/v1/models"
 _SESSION_HEADER: Final = "x-claude-code-session-id"
+# A stranger's path is logged so far.
+_SHOWN_CHARS: Final = 200
 
 
 class Admission(Protocol):
@@ -38,8 +40,12 @@ class Admission(Protocol):
         ...
 
 
-class CrashLog(Protocol):
-    """Where a bug is reported."""
+class Log(Protocol):
+    """The part of a structlog logger that is used here."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log an event."""
+        ...
 
     def exception(self, event: str, **fields: Any) -> None:
         """Log the exception being handled."""
@@ -61,7 +67,7 @@ class Proxied(msgspec.Struct, frozen=True, kw_only=True):
     health: Callable[[], dict[str, Any]]
     entropy: Callable[[int], str]
     clock: Callable[[], float]
-    log: CrashLog
+    log: Log
     is_loopback_only: bool = True
 
 
@@ -90,6 +96,16 @@ class ProxyApp:
             )
             return await self._dispatch(request, request_id)
         except ProxyError as error:
+            # The pipeline logs what it has taken; this is all that never came so far.
+            path = request.raw_path.partition("?")[0]
+            self._parts.log.info(
+                "request_refused",
+                request_id=request_id,
+                method=request.method,
+                path=path[:_SHOWN_CHARS],
+                status=error.status,
+                error=error.message[:_SHOWN_CHARS],
+            )
             return _response(*error_answer(error, request_id))
         except ConnectionError:
             raise  # the client is gone; there is nobody to answer

@@ -41,6 +41,10 @@ class NotingPipeline:
 class NotingLog:
     def __init__(self) -> None:
         self.crashes = []
+        self.refusals = []
+
+    def info(self, event, **fields):
+        self.refusals.append((event, fields))
 
     def exception(self, event, **fields):
         self.crashes.append(event)
@@ -155,6 +159,20 @@ async def test_too_large_bodies_are_413(port, http):
 async def test_web_pages_are_403(port, http):
     async with http.get(port.url, headers={"Origin": "https://evil.example"}) as response:
         await assert_error(response, 403, "permission_error")
+
+
+async def test_refused_request_leaves_a_line_in_the_log(port, http):
+    async with http.post(f"{port.url}/v1/messages?a=b", data=b"{bad", headers=JSON) as response:
+        request_id = response.headers["request-id"]
+    ((event, fields),) = port.parts.log.refusals
+    assert event == "request_refused"
+    assert fields.pop("error").startswith("the request body is not valid JSON")
+    assert fields == {
+        "request_id": request_id,
+        "method": "POST",
+        "path": "/v1/messages",
+        "status": 400,
+    }
 
 
 async def test_nothing_new_is_admitted_while_draining(port, http):
