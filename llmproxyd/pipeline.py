@@ -32,15 +32,14 @@ from llmproxyd.wire.usage import Usage
 
 # How long the end of an answer waits for a late usage chunk (translation spec, section 3.6).
 _USAGE_WAIT_S: Final = 5.0
-# What the upstream still sends after the end of an answer is read this long, so that its
-# connection stays usable.
-_DRAIN_S: Final = 0.25
 # The longest pause before a retry of our own; beyond it the client waits better (section 4.2).
 _RETRY_WAIT_MAX_S: Final = 5.0
 _RETRIED_STATUSES: Final = frozenset({429, 502, 503, 529})
 # How long clients may take to read the error that ends their stream.
 _ABORT_S: Final = 2.0
 _OK: Final = range(200, 300)
+# Answers that show a backend well: the CLI tries features, and long prompts, until refused.
+_FAULTS_OF_REQUESTS: Final = frozenset({400, 413, 422})
 # What a client is told of a bug.
 CRASHED: Final = "internal error of the proxy; its log has the details"
 # Answers to count_tokens that mean "this server can not count".
@@ -134,6 +133,12 @@ class Pipeline:
         except ProxyError as error:
             record.result, record.status, record.error = "error", error.status, error.message
             return error_answer(error, record.request_id)
+        except asyncio.CancelledError:
+            record.result, record.status = "cancelled", 499
+            raise
+        except Exception as error:
+            record.result, record.status, record.error = "error", 500, type(error).__name__
+            raise
         finally:
             self._finish(record)
         return 200, [("content-type", "application/json"), ("request-id", record.request_id)], body
@@ -310,7 +315,7 @@ class Pipeline:
         if response.is_at_end:
             response.close()
         else:
-            self._services.spawner.spawn(_drain(response), name="drain upstream")
+            self._services.spawner.spawn(response.drain(), name="drain upstream")
 
     def _observe(self, call: Call, exchange: Exchange, usage: Usage | None) -> None:
         """Learn how far the token estimate was off."""
@@ -330,7 +335,10 @@ class Pipeline:
             self._learned[key] = (*self._learned.get(key, ()), exchange.learned)
 
     def _failed(self, target: Target, record: Record, error: UpstreamError) -> None:
-        self._services.counters.failed(target.entry.name, error.message)
+        if error.status in _FAULTS_OF_REQUESTS:
+            self._services.counters.refused(target.entry.name)
+        else:
+            self._services.counters.failed(target.entry.name, error.message)
         self._services.log.warning(
             "attempt_failed",
             request_id=record.request_id,
@@ -379,15 +387,3 @@ async def _read(response: UpstreamResponse, decoder: ResponseDecoder) -> bytes:
             return await response.read()
     except TimeoutError:
         raise TimedOut("no usage came after the end of the answer") from None
-
-
-async def _drain(response: UpstreamResponse) -> None:
-    """Read the few bytes that end a body, so that its connection can be used again."""
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            while await response.read():
-                pass
-    except (TimeoutError, UpstreamError):
-        pass
-    finally:
-        response.close()

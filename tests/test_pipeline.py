@@ -483,6 +483,39 @@ async def test_tokens_are_counted_by_the_backend_that_can(house):
     assert (status, body) == (200, b'{"input_tokens":42}')
 
 
+async def test_count_of_a_client_that_left_is_recorded_as_cancelled(house):
+    asked = asyncio.Event()
+
+    async def silent(_request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    url = await house.upstream(silent)
+    counting = asyncio.get_running_loop().create_task(house.count(house.snapshot(url)))
+    await asyncio.wait_for(asked.wait(), 5)
+    counting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await counting
+    (finished,) = house.log.fields("request_finished")
+    assert (finished["result"], finished["status"]) == ("cancelled", 499)
+
+
+async def test_crash_of_a_count_is_recorded_as_one(house):
+    snapshot = house.snapshot(house.down)
+    snapshot.entries = {}
+    with pytest.raises(KeyError):
+        await house.count(snapshot)
+    (finished,) = house.log.fields("request_finished")
+    assert (finished["result"], finished["status"], finished["error"]) == ("error", 500, "KeyError")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, 0), (413, 0), (404, 1), (500, 1)])
+async def test_refused_request_does_not_make_its_backend_look_ill(house, status, expected):
+    await house.ask(house.snapshot(await house.upstream((status, "no")), retries=0))
+    counts = house.services.counters.of("b0")
+    assert (counts.requests, counts.failures, counts.failures_in_a_row) == (1, 1, expected)
+
+
 async def test_tokens_are_estimated_when_the_backend_can_not_count(house):
     for answer, model in [((404, "no"), "m"), ("x", "uncounted")]:
         snapshot = house.snapshot(await house.upstream(answer))

@@ -14,7 +14,7 @@ class BackendCounts(msgspec.Struct, kw_only=True):
 
     Attributes:
         requests: attempts that ended, well or not.
-        failures: attempts that failed; `failures_in_a_row` since the last one that did not.
+        failures: attempts that failed; `failures_in_a_row` since the backend was last well.
         last_error: message of the latest failure, secrets already redacted.
         input_tokens: prompt tokens, those read from or written to a cache included.
     """
@@ -52,6 +52,13 @@ class Counters:
         counts.failures += 1
         counts.failures_in_a_row += 1
         counts.last_error = error
+
+    def refused(self, backend: str) -> None:
+        """One request was at fault itself: the backend is well, it said so."""
+        counts = self._of(backend)
+        counts.requests += 1
+        counts.failures += 1
+        counts.failures_in_a_row = 0
 
     def of(self, backend: str) -> BackendCounts:
         """The counts of one backend now; zeros if it was never used."""

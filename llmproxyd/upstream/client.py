@@ -22,6 +22,8 @@ from llmproxyd.upstream.proxies import proxy_for
 MAX_ERROR_BODY_BYTES: Final = 1024 * 1024
 # Longer than the pause between two turns of a person, shorter than usual gateway limits.
 _KEEPALIVE_S: Final = 60.0
+# What a backend still sends after the end of an answer is read this long.
+_DRAIN_S: Final = 0.25
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
 
@@ -194,6 +196,17 @@ class UpstreamResponse:
         except UpstreamError:
             pass
         return bytes(body[:MAX_ERROR_BODY_BYTES])
+
+    async def drain(self) -> None:
+        """Close it once the few bytes that end a body are read: its connection stays usable."""
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while await self.read():
+                    pass
+        except (TimeoutError, UpstreamError):
+            pass
+        finally:
+            self.close()
 
     @property
     def is_at_end(self) -> bool:

@@ -41,6 +41,14 @@ def test_failures_keep_the_last_error_and_a_run_that_a_success_ends() -> None:
     assert expected == counters.of("a")
 
 
+def test_refused_request_is_a_failure_that_shows_a_backend_well() -> None:
+    counters = Counters()
+    counters.failed("a", "down")
+    counters.refused("a")
+    expected = BackendCounts(requests=2, failures=2, failures_in_a_row=0, last_error="down")
+    assert expected == counters.of("a")
+
+
 def test_snapshot_holds_every_used_backend_and_does_not_change_later() -> None:
     counters = Counters()
     counters.succeeded("a")
