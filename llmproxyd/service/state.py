@@ -126,9 +126,10 @@ class StateFile:
             self._opened.set_result(rows)
 
     def _keep_writing(self, database: sqlite3.Connection) -> None:
-        while not (self._is_closing.is_set() or self._is_given_up):
+        is_last = False
+        while not (is_last or self._is_given_up):
             self._has_work.wait()
-            self._is_closing.wait(_BATCH_S)
+            is_last = self._is_closing.wait(_BATCH_S)
             self._has_work.clear()
             with self._lock:
                 batch, self._pending = self._pending, {}

@@ -104,7 +104,7 @@ class Daemon:
         # Not pytest's folder: the path of a Unix socket must be short.
         home = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="llmproxyd-"))
         daemon = cls(home, config, environment or {})
-        await daemon._start(arguments)
+        await daemon.start(*arguments)
         return daemon
 
     @classmethod
@@ -123,7 +123,8 @@ class Daemon:
         await asyncio.to_thread(shutil.rmtree, home)
         return code, daemon.text
 
-    async def _start(self, arguments: tuple[str, ...]) -> None:
+    async def start(self, *arguments: str) -> None:
+        """Start the process, at first or again, and wait until it says that its port answers."""
         word = await self._spawn(arguments)
         assert word["ok"], f"the daemon did not start: {word['error']}\n{self.text}"
         self.status = word["status"]
@@ -227,6 +228,13 @@ class Daemon:
         """`llmproxyctl use BACKEND`."""
         code, out, err = await self.ctl("use", backend)
         assert code == 0, out + err
+
+    async def end(self, number: signal.Signals) -> None:
+        """End the process, whose home stays for the next `start`."""
+        assert self.process is not None
+        self.signal(number)
+        async with asyncio.timeout(STOP_S):
+            await self.process.wait()
 
     async def stop(self) -> None:
         """SIGTERM, then the promises of every daemon."""
