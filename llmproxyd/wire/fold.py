@@ -35,7 +35,7 @@ def fold(frames: Iterable[Frame]) -> bytes:
     """
     try:
         message = _fold(frames)
-    except (LookupError, TypeError, AttributeError, msgspec.DecodeError):
+    except (LookupError, TypeError, AttributeError, ValueError):
         # Frames of a pass-through are the backend's own, and need not make sense.
         raise BrokeProtocol("the backend's stream does not make a message") from None
     if message is None:
@@ -114,7 +114,7 @@ def parse_tool_input(text: str) -> Any:
     """
     try:
         value = _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         return value

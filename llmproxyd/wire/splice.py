@@ -75,7 +75,7 @@ def find_members(raw: bytes) -> Iterator[Member]:
         values: dict[str, msgspec.Raw] = _values(raw)
     except msgspec.ValidationError:
         return
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         values = {}
     opening = _OPEN.match(raw)
     at = opening.end() if opening else len(raw)
@@ -94,7 +94,7 @@ def find_members(raw: bytes) -> Iterator[Member]:
 def _name(text: bytes) -> str:
     try:
         name: str = _decode(text)
-    except msgspec.DecodeError:  # a lone surrogate; no key that anybody looks for has one
+    except ValueError:  # a lone surrogate, bad UTF-8; no key that anybody looks for has one
         return text.decode("utf-8", "replace")
     return name
 

@@ -138,7 +138,7 @@ def read_error(body: bytes, content_type: str = "") -> ErrorBody:
         return ErrorBody(is_html=True)
     try:
         value = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return ErrorBody(message=text)
     return read_error_value(value)
 

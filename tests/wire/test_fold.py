@@ -173,9 +173,10 @@ def test_stream_that_makes_no_sense_is_no_message(events):
         fold(frames_of(*events, *END))
 
 
-def test_frame_that_is_no_json_is_no_message():
+@pytest.mark.parametrize("data", [b"{", b'{"message":"\xff"}'])
+def test_frame_that_is_no_json_is_no_message(data):
     with pytest.raises(BrokeProtocol, match="does not make a message"):
-        fold([Frame("message_start", b"{", b"")])
+        fold([Frame("message_start", data, b"")])
 
 
 @pytest.mark.parametrize("text", ['{"a":1}', "{}", '{"é":"\\u2028"}'])

@@ -82,6 +82,7 @@ def test_members_cover_keys_and_values(drawn):
         (b'{"n":"x","n":[1,{"n":2}],"m":"n"}', b'{"n":0,"n":0,"m":"n"}'),
         (b'{"a":"\\ud800","n":[{"n":"]}"}]}', b'{"a":"\\ud800","n":0}'),  # a lone surrogate
         (b'{"\\ud800":true,"n":null}', b'{"\\ud800":true,"n":0}'),
+        (b'{"\xff":true,"n":null}', b'{"\xff":true,"n":0}'),  # not UTF-8
         (b'{"a":{"n":5},"n" : "\\"n\\":1"}', b'{"a":{"n":5},"n" : 0}'),
         (b'{"a":[[],{}],"n":-1.5e3 }', b'{"a":[[],{}],"n":0 }'),
     ],

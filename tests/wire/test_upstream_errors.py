@@ -66,7 +66,12 @@ def test_every_body_shape_is_read(body, expected):
 
 
 @pytest.mark.parametrize(
-    ("body", "message"), [(b"", ""), (b" upstream connect error\n", "upstream connect error")]
+    ("body", "message"),
+    [
+        (b"", ""),
+        (b" upstream connect error\n", "upstream connect error"),
+        (b'{"error":"\xff"}', '{"error":"\N{REPLACEMENT CHARACTER}"}'),
+    ],
 )
 def test_a_body_that_is_not_json_is_its_own_message(body, message):
     assert message == read_error(body).message

@@ -121,7 +121,7 @@ class _Block:
             return False  # nearly always; spares decoding a long input for each of its pieces
         try:
             return isinstance(_decode("".join(self.words) or self.given_input), dict)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return False
 
     def takes(self, delta_type: str) -> bool:

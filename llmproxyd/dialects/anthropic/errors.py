@@ -67,7 +67,7 @@ def read_error_event(call: Call, head: ResponseHead, data: bytes) -> Rejected:
     """
     try:
         error = read_error_value(_decode(data))
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         error = read_error(data)
     return _rejection(call, head, error, None, data)
 
@@ -114,7 +114,7 @@ def _speaks_anthropic(call: Call, body: bytes) -> bool:
     check: Any = _is_envelope if call.target.quirks.repair else _is_object
     try:
         check(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 

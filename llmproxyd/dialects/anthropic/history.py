@@ -72,7 +72,7 @@ def _without(raw: bytes, is_dropped: Callable[[_Block], bool]) -> bytes:
     try:
         messages = [bytes(message) for message in _array(_body(raw).messages)]
         kept = [_filter(message, is_dropped) for message in messages]
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return raw
     if kept == messages:
         return raw

@@ -103,6 +103,7 @@ class ExactStream:
                 self._lead += frame.wire
             elif frame.event == "error":
                 payload = event.data or event.error
+                self.is_done = False  # nothing has begun, so nothing is complete
                 self.failure = read_error_event(self._call, self._head, payload)
                 return []
             else:
@@ -144,6 +145,6 @@ def _object(data: bytes) -> dict[str, Any]:
     """The payload of an event; empty when it is no JSON object."""
     try:
         value = _decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

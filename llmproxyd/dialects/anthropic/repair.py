@@ -122,7 +122,7 @@ class RepairedStream:
             if isinstance(payload, dict):
                 remember(payload, event)
             return self._payload(payload, event.event)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             self.failure = broke(self._call, "the backend sent an event that is not JSON")
             return []
 
@@ -306,6 +306,6 @@ def _each_tool_id(raw: bytes) -> Iterator[str]:
 def _is_json(data: bytes) -> bool:
     try:
         _decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True

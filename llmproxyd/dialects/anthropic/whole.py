@@ -53,7 +53,7 @@ class WholeAnswer:
             return []
         try:
             return self._answer(bytes(self._body))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             self.failure = broke(self._call, "the backend's answer is not valid JSON")
             return []
 

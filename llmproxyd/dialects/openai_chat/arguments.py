@@ -140,7 +140,7 @@ def _value(text: str) -> object:
     """`text` decoded; None when it is not JSON."""
     try:
         return _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -35,7 +35,7 @@ def _session(user_id: str) -> str:
     """The session in a `user_id`, which Claude Code writes as a JSON object."""
     try:
         described = msgspec.json.decode(user_id)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return ""
     return text_of(described.get("session_id")) if isinstance(described, dict) else ""
 

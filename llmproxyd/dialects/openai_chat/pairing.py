@@ -174,6 +174,6 @@ def _parsed(text: str) -> Any:
     """The object that `text` holds, else `text`."""
     try:
         value = _decode(text)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict) else text

@@ -71,6 +71,7 @@ def test_bytes_outside_the_removed_blocks_stay():
         b'{"signature":"","model":"m"}',
         b'{"signature":"","messages":[{"content":[{]}',
         b'{"signature":"","messages":[{"role":"user"}]}',
+        b'{"signature":"","messages":[{"content":[{"type":"\xff","signature":""}]}]}',
     ],
 )
 def test_a_body_without_foreign_thinking_is_untouched(raw):

@@ -130,6 +130,7 @@ def test_an_error_first_is_a_failure_with_its_status(before, named):
     stream, frames = decode([before + sse(OVERLOADED, named=named)])
 
     assert frames == []
+    assert not stream.is_done
     assert isinstance(stream.failure, Rejected)
     assert (529, "overloaded_error") == (stream.failure.status, stream.failure.kind)
     assert stream.failure.can_fail_over

@@ -430,11 +430,14 @@ def test_an_error_event_is_a_failure_of_its_kind(before, raw):
     assert (529, "overloaded_error") == (found.status, found.kind)
 
 
-def test_an_error_that_is_not_json_is_a_failure():
-    found = failure(b"event: error\ndata: it broke\n\n")
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"it broke", "it broke"), (b'"\xff"', '"\N{REPLACEMENT CHARACTER}"')]
+)
+def test_an_error_that_is_not_json_is_a_failure(data, words):
+    found = failure(b"event: error\ndata: %b\n\n" % data)
 
     assert isinstance(found, Rejected)
-    assert (500, "[box] it broke") == (found.status, found.message)
+    assert (500, f"[box] {words}") == (found.status, found.message)
 
 
 def test_an_error_behind_the_ending_changes_nothing():
@@ -447,6 +450,7 @@ def test_an_error_behind_the_ending_changes_nothing():
     "raw",
     [
         b"event: content_block_delta\ndata: {broken\n\n",
+        b'data: {"type":"ping","x":"\xff"}\n\n',  # not UTF-8 either
         b'data: {"id":"c","choices":[{"delta":{"content":"hi"}}]}\n\n',
     ],
 )

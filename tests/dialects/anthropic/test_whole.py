@@ -144,6 +144,7 @@ def test_a_missing_stop_reason_is_filled():
         b"",
         b"{",
         b'{"type":"message"',
+        b'{"type":"\xff"}',  # not UTF-8
         b"[1]",
         b"{}",
         b'{"type":"message","content":5}',

@@ -49,6 +49,7 @@ def test_user_id_goes_up_as_a_hash(metadata, expected):
         ({"user_id": USER_ID}, (), {"prompt_cache_key": digest(SESSION)}),
         ({"user_id": "plain"}, (), {}),
         ({"user_id": "[1]"}, (), {}),
+        ({"user_id": "[" * 5000}, (), {}),
         ({"user_id": '{"session_id": 5}'}, (), {}),
         (None, (), {}),
     ],

@@ -136,6 +136,7 @@ def test_assistant_texts_are_joined_by_one_newline():
         ('{"a": 1}', '{"a":1}'),
         ("junk", '{"input":"junk"}'),
         ("[1]", '{"input":"[1]"}'),
+        pytest.param("[" * 5000, '{"input":"%s"}' % ("[" * 5000), id="nested too deeply"),
         ([1], '{"input":[1]}'),
         (3, '{"input":3}'),
         (False, '{"input":false}'),
