@@ -13,7 +13,7 @@ _EPILOG = """\
 examples:
   llmproxyd                             every request goes to Anthropic, unchanged
   llmproxyd --config proxy.toml         with the backends of a file
-  LLM_BACKEND=cerebras llmproxyd        one variable chooses the backend
+  LLM_BACKEND=cerebras llmproxyd        one variable chooses among them
 
 TERM and INT finish what is in flight and stop, a second one stops at once; HUP reloads.
 The daemon in the background, and everything else: llmproxyctl --help
