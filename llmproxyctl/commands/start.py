@@ -59,9 +59,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, client: ControlClient, console: Console) -> int:
     """Start; a failed start ends with the daemon's own sentence and exit code."""
     try:
-        return _report(client.status(), console, "is already running")
+        status = client.status()
     except NotRunning:
         return _start(args, client, console)
+    if any(value is not None for value in (args.config, args.host, args.port)):
+        console.talk("note: options of a running daemon stay as they are; `stop` it to change them")
+    return _report(status, console, "is already running")
 
 
 def _start(args: argparse.Namespace, client: ControlClient, console: Console) -> int:

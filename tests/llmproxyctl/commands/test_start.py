@@ -85,6 +85,16 @@ def test_a_symlink_in_place_of_the_log_is_not_followed(ctl, log, home):
     assert "precious" == (home / "victim").read_text()
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"), [((), False), (("--port", "9000"), True), (("--config", "x"), True)]
+)
+def test_options_for_a_daemon_that_runs_already_are_said_to_be_in_vain(
+    ctl, daemon, options, expected
+):
+    daemon()
+    assert expected == ("note: options of a running daemon" in ctl("start", *options).err)
+
+
 def test_a_daemon_that_runs_already_is_left_alone(ctl, daemon):
     process = daemon()
     done = ctl("start", "--port", "9999")
