@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]  # ships no types
@@ -30,10 +31,26 @@ def port_owner(address: str, port: int) -> PortOwner | None:
             continue
         if local.ip == address or not _WILDCARDS.isdisjoint({local.ip, address}):
             try:
-                return PortOwner(psutil.Process(pid).name(), pid)
+                return PortOwner(_name_of(psutil.Process(pid)), pid)
             except psutil.Error:
                 return None
     return None
+
+
+def _name_of(process: psutil.Process) -> str:
+    """Its name; of a Python program the module or script, never an argument: those hold secrets."""
+    name = str(process.name())
+    if not name.startswith("python"):
+        return name
+    words = iter(process.cmdline()[1:])
+    for word in words:
+        if word == "-m":
+            return next(words, name)
+        if not word.startswith("-"):
+            return Path(word).name
+        if word == "-c":
+            break
+    return name
 
 
 def _listeners() -> Iterator[tuple[Any, int | None]]:

@@ -46,6 +46,24 @@ def test_an_ordinary_user_of_macos_sees_its_own_processes(listener, monkeypatch)
     assert pid == port_owner("127.0.0.1", port).pid
 
 
+@pytest.mark.parametrize(
+    ("name", "command", "expected"),
+    [
+        ("nginx", ["nginx", "-g", "x"], "nginx"),
+        ("python3", ["python3", "-P", "-m", "llmproxyd", "--socket=/s"], "llmproxyd"),
+        ("python3.11", ["python3", "/opt/bin/litellm", "--key", "k"], "litellm"),
+        ("python3", ["python3", "-c", "secret"], "python3"),
+        ("python3", ["python3"], "python3"),
+        ("python3", ["python3", "-m"], "python3"),
+    ],
+)
+def test_a_python_program_goes_by_its_own_name(monkeypatch, name, command, expected):
+    monkeypatch.setattr(psutil.Process, "name", lambda process: name)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda process: command)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert expected == port_owner("127.0.0.1", listener.getsockname()[1]).name
+
+
 def test_a_free_port_has_no_owner():
     with socket.create_server(("127.0.0.1", 0)) as freed:
         port = freed.getsockname()[1]
