@@ -29,7 +29,7 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class InFlight:
-    """A request being served. Backend and model are filled in once they are known.
+    """A request being served.
 
     Attributes:
         started_s: on the lifecycle's clock.
@@ -38,8 +38,6 @@ class InFlight:
     request_id: str
     path: str
     started_s: float
-    backend: str = ""
-    model: str = ""
 
 
 class Lifecycle:
