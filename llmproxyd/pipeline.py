@@ -83,7 +83,7 @@ class Pipeline:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        # Request properties that a (backend, model) has refused: not sent again (section 1.12).
+        # Request properties that a (URL, model) has refused: not sent again (section 1.12).
         self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._is_aborted = False
@@ -282,7 +282,7 @@ class Pipeline:
             reasoning=services.reasoning,
             secrets=snapshot.secrets,
             claim_id=services.claim_id,
-            dropped=self._learned.get(key, ()),
+            dropped=self._learned.get((target.entry.url, target.model), ()),
         )
         urls = call.dialect.remote_images(call)
         if not urls:
@@ -331,8 +331,9 @@ class Pipeline:
     def _learn(self, call: Call, exchange: Exchange) -> None:
         """Remember a property that this target refused, once it has answered without it."""
         if exchange.learned is not None:
-            key = (call.target.entry.name, call.target.model)
-            self._learned[key] = (*self._learned.get(key, ()), exchange.learned)
+            key = (call.target.entry.url, call.target.model)
+            known = (*self._learned.get(key, ()), exchange.learned)
+            self._learned[key] = tuple(dict.fromkeys(known))  # several may learn at once
 
     def _failed(self, target: Target, record: Record, error: UpstreamError) -> None:
         if error.status in _FAULTS_OF_REQUESTS:

@@ -345,6 +345,29 @@ async def test_mended_request_is_sent_once_and_remembered(house):
     assert house.log.fields("request_finished")[1]["notes"] == ["foo", "odd"]
 
 
+async def test_what_one_server_refused_is_sent_to_another_of_the_same_name(house):
+    first = house.snapshot(await house.upstream((400, "mend me"), "start text end"), retries=0)
+    await house.ask(first)
+    await house.ask(house.snapshot(await house.upstream("start text end")))
+    assert house.log.fields("request_finished")[1]["notes"] == ["odd"]
+
+
+async def test_property_that_two_requests_learn_at_once_is_kept_once(house):
+    gate = asyncio.Event()
+
+    async def refuse_both(_request):
+        if len(house.requests) == 2:
+            gate.set()
+        await gate.wait()
+        return web.Response(status=400, text="mend me")
+
+    url = await house.upstream(refuse_both, refuse_both, "start text end")
+    snapshot = house.snapshot(url, retries=0)
+    await asyncio.gather(house.ask(snapshot), house.ask(snapshot))
+    await house.ask(snapshot)
+    assert house.log.fields("request_finished")[2]["notes"] == ["foo", "odd"]
+
+
 async def test_mending_is_not_repeated_when_it_does_not_help(house):
     snapshot = house.snapshot(await house.upstream((400, "mend me")), retries=0)
     assert (await house.ask(snapshot)).status == 400
