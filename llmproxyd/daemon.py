@@ -56,6 +56,8 @@ from llmproxyd.upstream.probe import ProtocolProbe, detect_quietly
 
 # Downstream connections without a request are closed after this long.
 _KEEPALIVE_S: Final = 75.0
+# A request line or header may be this long; aiohttp's own 8 KiB is less than some backends take.
+_MAX_HEADER_BYTES: Final = 64 * 1024
 # After the drain only handlers that are ending anyway are left.
 _SHUTDOWN_S: Final = 2.0
 # Servers that were down come up, and model lists change rarely.
@@ -306,6 +308,8 @@ async def _serve_proxy(app: ProxyApp, listeners: list[socket.socket]) -> web.Ser
         access_log=None,
         handler_cancellation=True,  # a client that leaves must stop its upstream (ADR 7)
         keepalive_timeout=_KEEPALIVE_S,
+        max_line_size=_MAX_HEADER_BYTES,
+        max_field_size=_MAX_HEADER_BYTES,
     )
     runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()

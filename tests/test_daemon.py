@@ -41,6 +41,13 @@ async def test_daemon_without_configuration_sends_everything_to_the_default_back
     assert (health["status"], health["backend"]) == ("ok", "anthropic")
 
 
+async def test_long_header_of_a_client_is_taken(launch: Launch):
+    daemon = await launch("")
+    headers = {"x-long": "a" * 60_000}
+    async with aiohttp.request("GET", f"{daemon.url}/health", headers=headers) as response:
+        assert response.status == 200
+
+
 async def test_stream_in_flight_ends_well_after_term(launch: Launch, anthropic_stub: AnthropicStub):
     daemon = await launch(config(anthropic_stub))
     async with aiohttp.request("POST", f"{daemon.url}/v1/messages", json=HOLD) as stream:

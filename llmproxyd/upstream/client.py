@@ -24,6 +24,8 @@ MAX_ERROR_BODY_BYTES: Final = 1024 * 1024
 _KEEPALIVE_S: Final = 60.0
 # What a backend still sends after the end of an answer is read this long.
 _DRAIN_S: Final = 0.25
+# Far more than any server sends or takes; aiohttp's own 8 KiB is less than some do.
+_MAX_HEADER_BYTES: Final = 64 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
 
@@ -41,6 +43,8 @@ class UpstreamClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             read_bufsize=256 * 1024,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
         )
 
     async def open(

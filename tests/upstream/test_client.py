@@ -94,6 +94,33 @@ async def test_connection_is_reused_when_the_body_was_read(client, aiohttp_serve
     assert len(set(peers)) == 1
 
 
+async def test_long_header_of_an_answer_is_read(client):
+    async def answer(_reader, writer):
+        writer.write(OK + b"x-long: " + b"a" * 60_000 + b"\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(answer) as url:
+        response = await client.open(post(url), "b", Timeouts())
+        assert len(response.head.header("x-long")) == 60_000
+        response.close()
+
+
+async def test_drain_waits_only_briefly_for_the_end_of_a_body(client):
+    gone = asyncio.Event()
+
+    async def silent(reader, writer):
+        writer.write(OK + b"content-length: 9\r\n\r\n12345")
+        await reader.read(100)  # the body of the request, or nothing
+        while await reader.read(100):
+            pass
+        gone.set()
+
+    async with raw_server(silent) as url:
+        response = await client.open(post(url), "b", Timeouts())
+        await response.drain()
+        await asyncio.wait_for(gone.wait(), 5)
+
+
 async def test_early_close_cuts_the_upstream_off(client):
     gone = asyncio.Event()
 
