@@ -69,7 +69,9 @@ class Logs:
         ]
         finish: list[Processor] = [structlog.processors.format_exc_info, _redactor(secrets)]
         if is_console:
-            finish += [_without_controls, structlog.dev.ConsoleRenderer(colors=color)]
+            # In our own order: what matters stands first, as in JSON.
+            renderer = structlog.dev.ConsoleRenderer(colors=color, sort_keys=False)
+            finish += [_without_controls, renderer]
         else:
             finish.append(_to_json)
         level = logging.getLevelNamesMapping()[config.level.upper()]

@@ -79,6 +79,14 @@ def test_events_of_libraries_look_like_ours():
     assert expected == (theirs["event"], theirs["level"], theirs["logger"])
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_fields_keep_their_order(form):
+    with _open(stream := io.StringIO(), form) as log:
+        log.info("event", zulu=1, alpha=2)
+    line = stream.getvalue()
+    assert line.index("zulu") < line.index("alpha")
+
+
 def test_a_closed_log_leaves_the_libraries_alone():
     root = logging.getLogger()
     before = (root.level, tuple(root.handlers))
