@@ -93,7 +93,7 @@ async def _serve(
     options: Options, environ: Mapping[str, str], ready: Ready, stderr: TextIO
 ) -> None:
     """Everything between the command line and the last connection."""
-    loaded = _load(options, environ)
+    loaded = _load(options, environ, stderr)
     store = loaded.store
     lifecycle = Lifecycle(time.monotonic)
     reload_wanted = asyncio.Event()
@@ -139,12 +139,13 @@ class Loaded(msgspec.Struct, frozen=True):
     store: SnapshotStore
 
 
-def _load(options: Options, environ: Mapping[str, str]) -> Loaded:
+def _load(options: Options, environ: Mapping[str, str], stderr: TextIO) -> Loaded:
     """Read and compile the configuration; every problem of it ends the start."""
     path = Path(options.config).expanduser().absolute() if options.config else _default_config()
     given = {"--host": options.host, "--port": options.port}
     loader = ConfigLoader(ConfigFile(path, is_required=bool(options.config)), environ, given)
-    world = World(kinds=discover(), env=environ, read_key=key_reader(path.parent))
+    kinds = discover(lambda problem: print(f"llmproxyd: {problem}", file=stderr))
+    world = World(kinds=kinds, env=environ, read_key=key_reader(path.parent))
     try:
         first = compile_snapshot(loader.load(), world, generation=1, loaded_at_s=_unix_time())
     except ConfigError as error:
