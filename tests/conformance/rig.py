@@ -1,0 +1,237 @@
+"""The proxy port as users have it, on a real port, between a client and a scripted backend.
+
+The parts are put together as `llmproxyd/daemon.py` does it, in the test's own process, without
+lock, control socket and signals.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from llmproxyd import daemon
+from llmproxyd.cache.ids import RecentIds
+from llmproxyd.cache.reasoning import ReasoningCache
+from llmproxyd.downstream.app import Proxied, ProxyApp
+from llmproxyd.downstream.models import ModelLists
+from llmproxyd.ledger.calibration import Calibration
+from llmproxyd.ledger.counters import Counters
+from llmproxyd.pipeline import Pipeline, Services
+from llmproxyd.registry import discover
+from llmproxyd.reload.entries import World
+from llmproxyd.reload.files import ConfigFile, ConfigLoader
+from llmproxyd.reload.snapshot import compile_snapshot
+from llmproxyd.reload.store import SnapshotStore
+from llmproxyd.service.lifecycle import Lifecycle
+from llmproxyd.service.logs import Logs
+from llmproxyd.service.tasks import Tasks
+from llmproxyd.upstream.client import UpstreamClient
+from llmproxyd.upstream.credentials import key_reader
+from llmproxyd.upstream.discovery import ModelDiscovery
+from llmproxyd.upstream.images import ImageFetcher
+from llmproxyd.upstream.probe import ProtocolProbe
+from tests.conformance.grammar import Event, aggregate, check_message, check_stream, read
+from tests.conformance.upstream import Upstream
+
+CLIENT_KEY = "client-key-7d1f"
+CLIENT_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate, br, zstd",
+    "anthropic-version": "2023-06-01",
+    "x-api-key": CLIENT_KEY,
+}
+
+
+@dataclass
+class Answer:
+    """What the client got."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+    history_ids: Collection[str] = ()
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def is_stream(self) -> bool:
+        """It is server-sent events."""
+        return self.headers["content-type"].startswith("text/event-stream")
+
+    @property
+    def json(self) -> Any:
+        """The JSON body."""
+        return json.loads(self.raw)
+
+    @property
+    def message(self) -> Event:
+        """The message in it, whichever way it came."""
+        assert 200 == self.status, self.raw
+        return aggregate(self.events) if self.is_stream else self.json
+
+    @property
+    def content(self) -> list[Event]:
+        """The blocks of the message."""
+        content: list[Event] = self.message["content"]
+        return content
+
+    @property
+    def error(self) -> tuple[int, str, str]:
+        """Status (200 for an event), type and message of the error that it is or ends with."""
+        body = self.events[-1] if self.is_stream else self.json
+        return self.status, body["error"]["type"], body["error"]["message"]
+
+    @property
+    def story(self) -> list[str]:
+        """The stream in the notation of section 9, pings and the types of blocks included."""
+        return [_word(event) for event in self.events]
+
+    def check(self) -> None:
+        """What holds for every answer."""
+        assert self.headers["request-id"].startswith("req_")
+        if self.is_stream:
+            self._check_stream()
+        elif self.status != 200:
+            assert "error" == self.json["type"]
+            assert self.headers["request-id"] == self.json["request_id"]
+            assert {"type", "message"} == set(self.json["error"])
+        elif self.json.get("type") == "message":
+            check_message(self.json, self.history_ids)
+
+    def _check_stream(self) -> None:
+        assert 200 == self.status
+        assert "text/event-stream; charset=utf-8" == self.headers["content-type"]
+        assert "no-cache" == self.headers["cache-control"]
+        assert "no" == self.headers["x-accel-buffering"]
+        assert not {"content-length", "content-encoding"} & set(self.headers)
+        self.events = read(self.raw)
+        check_stream(self.events, self.history_ids)
+
+
+_WORDS = {
+    "message_start": "MS",
+    "content_block_start": "BS",
+    "content_block_delta": "BD",
+    "content_block_stop": "BE",
+    "message_delta": "MD",
+    "message_stop": "ME",
+}
+
+
+def _word(event: Event) -> str:
+    word: str = _WORDS.get(event["type"]) or event["type"]
+    return f"BS({event['content_block']['type']})" if word == "BS" else word
+
+
+class Rig:
+    """A proxy with one backend, named `up`, and a client."""
+
+    def __init__(self, url: str, upstream: Upstream, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.upstream = upstream
+        self.session = session
+        self.output = io.StringIO()
+
+    async def ask(
+        self,
+        body: Any,
+        path: str = "/v1/messages?beta=true",
+        history_ids: Collection[str] = (),
+        **headers: str,
+    ) -> Answer:
+        """Post a request and read its answer to the end; the answer is checked."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.post(
+            self.url + path, data=io.BytesIO(raw), headers=CLIENT_HEADERS | named
+        ) as got:
+            answer = Answer(got.status, _lower(got.headers), await got.read(), history_ids)
+        answer.check()
+        return answer
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """Get a path, without any header of a client."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.request(method, self.url + path, headers=named) as got:
+            return Answer(got.status, _lower(got.headers), await got.read())
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The log events called `event`."""
+        lines = map(json.loads, self.output.getvalue().splitlines())
+        return [line for line in lines if line["event"] == event]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the log says was dropped or odd in the last request."""
+        notes: list[str] = self.logged("request_finished")[-1].get("notes", [])
+        return notes
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@asynccontextmanager
+async def rig(config: Path, upstream: Upstream) -> AsyncIterator[Rig]:
+    """Serve what `config` says; `upstream` is where it leads."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        )
+        made = Rig("", upstream, session)
+        app = await _compose(config, made.output, stack)
+        server = web.Server(app.handle, access_log=None, handler_cancellation=True)
+        runner = web.ServerRunner(server, shutdown_timeout=2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield made
+
+
+async def _compose(config: Path, output: io.StringIO, stack: AsyncExitStack) -> ProxyApp:
+    loader = ConfigLoader(ConfigFile(config, is_required=True), {}, {})
+    world = World(kinds=discover(), env={}, read_key=key_reader(config.parent))
+    store = SnapshotStore(compile_snapshot(loader.load(), world, generation=1, loaded_at_s=0))
+    logs = Logs(store.current.config.log, output, lambda: store.current.secrets)
+    stack.callback(logs.close)
+    client, images, tasks = UpstreamClient({}), ImageFetcher(), Tasks(logs.logger)
+    for close in (client.close, images.close, tasks.close):
+        stack.push_async_callback(close)
+    lifecycle = Lifecycle(time.monotonic)
+    services = Services(
+        client=client,
+        probe=ProtocolProbe(client),
+        calibration=Calibration(),
+        counters=Counters(),
+        reasoning=ReasoningCache(),
+        claim_id=RecentIds().claim,
+        images=images,
+        spawner=tasks,
+        entropy=daemon._entropy,
+        clock=time.monotonic,
+        log=logs.logger,
+    )
+    lifecycle.set_ready()
+    return ProxyApp(
+        Proxied(
+            pipeline=Pipeline(services),
+            store=store,
+            admission=lifecycle,
+            models=ModelLists(ModelDiscovery(client)),
+            health=dict,
+            entropy=daemon._entropy,
+            clock=time.monotonic,
+            log=logs.logger,
+        )
+    )
