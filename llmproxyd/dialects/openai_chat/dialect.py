@@ -7,8 +7,7 @@ import math
 from llmproxyd.dialects.openai_chat.exchange import ChatExchange
 from llmproxyd.dialects.openai_chat.local import LocalExchange
 from llmproxyd.dialects.openai_chat.media import remote_images
-from llmproxyd.dialects.openai_chat.request import encode_body, local_answer_kind
-from llmproxyd.errors import BadRequest
+from llmproxyd.dialects.openai_chat.request import check_body, encode_body, local_answer_kind
 from llmproxyd.spi import Call, Exchange, UpstreamRequest
 from llmproxyd.wire.messages import decode_body
 from llmproxyd.wire.tokens import estimate_prompt_tokens
@@ -51,10 +50,7 @@ class OpenAIChat:
             BadRequest: the body is malformed.
         """
         body = decode_body(call.request.raw)
-        messages = body.get("messages")
-        if not isinstance(messages, list):
-            problem = "Field required" if messages is None else "Input should be a valid array"
-            raise BadRequest(f"messages: {problem}")
+        check_body(call, body)
         quirks = call.target.quirks
         tokens = estimate_prompt_tokens(body, has_vision=quirks.vision, reads_pdf=quirks.pdf)
         return math.ceil(tokens * (call.token_scale or 1.0))

@@ -87,6 +87,19 @@ def encode_body(call: Call, body: dict[str, Any]) -> Encoded:
         raise BadRequest("the request body is nested too deeply") from None
 
 
+def check_body(call: Call, body: dict[str, Any]) -> None:
+    """Check a request that is counted, not sent: `max_tokens` may be absent.
+
+    Raises:
+        BadRequest: it is malformed.
+    """
+    try:
+        _check(body | {"max_tokens": 0})
+        read_conversation(body["messages"], Scope(call.target.quirks, call.images))
+    except RecursionError:
+        raise BadRequest("the request body is nested too deeply") from None
+
+
 def local_answer_kind(call: Call, body: dict[str, Any]) -> Literal["probe", "prewarm"] | None:
     """Why the request needs no backend: the client's model probe, or a cache prewarm.
 

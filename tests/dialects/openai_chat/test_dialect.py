@@ -59,7 +59,12 @@ def test_estimate_follows_the_models_abilities():
 
 @pytest.mark.parametrize(
     ("messages", "problem"),
-    [(None, "messages: Field required"), ("x", "messages: Input should be a valid array")],
+    [
+        (None, "messages: Field required"),
+        ("x", "messages: Input should be a valid array"),
+        ([], "messages: at least one message is required"),
+        ([user(7)], "messages.0.content: "),
+    ],
 )
 def test_estimate_of_a_malformed_request(messages, problem):
     with pytest.raises(BadRequest, match=problem):
