@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import encodings.idna  # noqa: F401 - else loaded by the first connection, after the start
+import io
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +27,8 @@ _KEEPALIVE_S: Final = 60.0
 _DRAIN_S: Final = 0.25
 # Far more than any server sends or takes; aiohttp's own 8 KiB is less than some do.
 _MAX_HEADER_BYTES: Final = 64 * 1024
+# Larger bodies are handed to the transport piece by piece, or their copy would hold up the loop.
+_ONE_PIECE_BYTES: Final = 1024 * 1024
 _NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None)
 
 
@@ -65,7 +68,7 @@ class UpstreamClient:
                 response = await self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    data=request.body or None,
+                    data=_upload(request.body),
                     headers=CIMultiDict(request.headers),
                     allow_redirects=False,
                     proxy=self._proxy(request.url),
@@ -224,6 +227,10 @@ class UpstreamResponse:
             self._response.release()
         else:
             self._response.close()
+
+
+def _upload(body: bytes) -> bytes | io.BytesIO | None:
+    return io.BytesIO(body) if len(body) > _ONE_PIECE_BYTES else body or None
 
 
 def _timed_out(error: TimeoutError, name: str, timeouts: Timeouts) -> TimedOut:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -54,7 +55,8 @@ async def read_all(response) -> bytes:
     return body
 
 
-async def test_request_goes_up_as_given_and_nothing_is_added(client, aiohttp_server):
+@pytest.mark.parametrize("size", [2, 3 * 1024 * 1024], ids=["small", "large"])
+async def test_request_goes_up_as_given_and_nothing_is_added(client, aiohttp_server, size):
     seen = {}
 
     async def echo(request: web.Request) -> web.Response:
@@ -63,16 +65,17 @@ async def test_request_goes_up_as_given_and_nothing_is_added(client, aiohttp_ser
         seen["body"] = await request.read()
         return web.Response(body=b"done", headers={"X-Reply": "1"})
 
-    app = web.Application()
+    app = web.Application(client_max_size=0)
     app.router.add_post("/v1/messages", echo)
     server = await aiohttp_server(app)
     url = f"http://127.0.0.1:{server.port}/v1/messages?beta=true&x=%2F"
-    response = await client.open(post(url), "b", Timeouts())
+    request = msgspec.structs.replace(post(url), body=b"x" * size)
+    response = await client.open(request, "b", Timeouts())
     assert await read_all(response) == b"done"
     assert response.head.header("x-reply") == "1"
     response.close()
     assert seen["path"] == "/v1/messages?beta=true&x=%2F"
-    assert seen["body"] == b"{}"
+    assert seen["body"] == b"x" * size
     assert set(seen["headers"]) == {"Host", "X-Case", "Content-Length"}
 
 
