@@ -128,7 +128,8 @@ def _read_message(index: int, message: Any, scope: Scope) -> tuple[str, list[Blo
         raise BadRequest(f"messages.{index}: Input should be an object")
     given = message.get("role")
     role = given if isinstance(given, str) and given in _ROLES else "user"
-    content = message.get("content")
+    # A system message may be there for its `output_config` alone.
+    content = message.get("content", [] if role == "system" else None)
     if isinstance(content, str):
         content = [content]
     elif not isinstance(content, list):

@@ -194,6 +194,7 @@ def test_message_that_can_not_be_repaired_is_refused(message, problem):
     [
         ([HI], None),
         ([HI, system("a", output_config={"effort": "low"})], "low"),
+        ([HI, {"role": "system", "output_config": {"effort": "low"}}], "low"),
         (
             [
                 system("a", output_config={"effort": "low"}),
