@@ -63,7 +63,7 @@ def test_estimate_follows_the_models_abilities():
         (None, "messages: Field required"),
         ("x", "messages: Input should be a valid array"),
         ([], "messages: at least one message is required"),
-        ([user(7)], "messages.0.content: "),
+        ([{"role": "user", "content": 7}], "messages.0.content: "),
     ],
 )
 def test_estimate_of_a_malformed_request(messages, problem):
