@@ -8,10 +8,10 @@ import signal
 import socket
 import urllib.request
 
-import psutil
 import pytest
 
 from llmproxyctl.process import end_of, is_alive
+from llmproxyd.service.port_owner import port_owner
 from tests.llmproxyctl.conftest import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("ends_daemons")
@@ -94,10 +94,10 @@ def test_use_switches_and_knows_the_names(start, shell):
 def test_a_port_in_use_is_one_sentence_naming_the_process(shell, config):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
+        me = port_owner("127.0.0.1", port)
         done = shell("start", "--config", str(config), "--port", str(port))
-    me = f"{psutil.Process().name()} (pid {os.getpid()})"
     expected = (
-        f"llmproxyctl: port {port} on 127.0.0.1 is in use by {me}: "
+        f"llmproxyctl: port {port} on 127.0.0.1 is in use by {me.name} (pid {os.getpid()}): "
         "stop it or choose another port with --port N or [server] port\n"
     )
     assert (1, "", expected) == (done.exit_code, done.out, done.err)

@@ -6,11 +6,11 @@ import os
 import socket
 import stat
 
-import psutil
 import pytest
 
 from llmproxyd.service import sockets
 from llmproxyd.service.lock import instance_lock
+from llmproxyd.service.port_owner import port_owner
 from llmproxyd.service.ready import StartupError
 from llmproxyd.service.sockets import control_listener, private_dir, proxy_listeners
 
@@ -73,9 +73,9 @@ def test_a_port_just_left_can_be_taken_again():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_port_in_use_is_one_sentence_that_names_the_process(host):
-    name = psutil.Process().name()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
+        name = port_owner("127.0.0.1", port).name
         address = "127.0.0.1" if host == "localhost" else host
         expected = (
             f"port {port} on {address} is in use by {name} (pid {os.getpid()}): "
