@@ -90,6 +90,8 @@ class ChatOutlet:
         "_arguments",
         "_chunk_head",
         "_chunk_tail",
+        "_delta_head",
+        "_delta_tail",
         "_head",
         "_open_tools",
         "_tools",
@@ -116,6 +118,8 @@ class ChatOutlet:
         )
         self._chunk_head = b'data: {%b,"object":"chat.completion.chunk","choices":[' % self._head
         self._chunk_tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+        self._delta_head = self._chunk_head + b'{"index":0,"delta":'
+        self._delta_tail = b',"finish_reason":null}]' + self._chunk_tail
         self._wants_usage = include_usage
         self._usage: dict[str, Any] = {}
         self._tools = 0
@@ -129,6 +133,8 @@ class ChatOutlet:
         Raises:
             BrokeProtocol: a backend's own event, passed through, makes no sense.
         """
+        if len(frames) == 1:
+            return self._write(frames[0])
         return b"".join([self._write(frame) for frame in frames])
 
     def whole(self, message: bytes) -> bytes:
@@ -138,9 +144,11 @@ class ChatOutlet:
             BrokeProtocol: it is no message.
         """
         try:
-            decoded = _message(message)
+            return self._completion(_message(message))
         except (msgspec.DecodeError, RecursionError):
             raise BrokeProtocol("the backend's answer is not a JSON object") from None
+
+    def _completion(self, decoded: dict[str, Any]) -> bytes:
         content = decoded.get("content")
         if not isinstance(content, list):
             raise BrokeProtocol("the backend's answer is not a message")
@@ -172,7 +180,11 @@ class ChatOutlet:
         delta = event.delta
         match delta.type:
             case "text_delta" if delta.text:
-                return self._chunk(b'{"content":%b}' % _encode(delta.text))
+                return b'%b{"content":%b}%b' % (
+                    self._delta_head,
+                    _encode(delta.text),
+                    self._delta_tail,
+                )
             case "thinking_delta" if delta.thinking:
                 return self._chunk(b'{"reasoning_content":%b}' % _encode(delta.thinking))
             case "input_json_delta" if delta.partial_json and event.index in self._open_tools:
@@ -220,7 +232,11 @@ class ChatOutlet:
         event = _ending_event(data)
         self._count(event.usage)
         reason = _FINISH.get(event.delta.stop_reason or "", _ENDED)
-        return self._choice(b"{}", b'"%b"' % reason.encode())
+        return b'%b{},"finish_reason":"%b"}]%b' % (
+            self._delta_head,
+            reason.encode(),
+            self._chunk_tail,
+        )
 
     def _stop(self, data: bytes) -> bytes:
         self.is_done = True
@@ -247,15 +263,7 @@ class ChatOutlet:
         )
 
     def _chunk(self, delta: bytes) -> bytes:
-        return self._choice(delta, b"null")
-
-    def _choice(self, delta: bytes, finish_reason: bytes) -> bytes:
-        return b'%b{"index":0,"delta":%b,"finish_reason":%b}]%b' % (
-            self._chunk_head,
-            delta,
-            finish_reason,
-            self._chunk_tail,
-        )
+        return self._delta_head + delta + self._delta_tail
 
     # What each event is to the client; all others are nothing to it.
     _WRITERS: ClassVar[dict[str, Callable[[ChatOutlet, bytes], bytes]]] = {

@@ -13,6 +13,7 @@ from llmproxyd.wire.fold import fold, unfold
 from llmproxyd.wire.frames import make_frame
 from llmproxyd.wire.stream import MessageStream, ping
 from llmproxyd.wire.usage import Usage
+from tests.reverse.chat import JSON
 
 USAGE = Usage(input_tokens=30, output_tokens=20, cache_read_input_tokens=60)
 CHAT_USAGE = {
@@ -325,6 +326,29 @@ def test_events_of_a_backend(frames, expected):
 def test_event_without_sense_is_the_backends_fault(frame):
     with pytest.raises(BrokeProtocol):
         outlet().frames([frame])
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(ChatOutlet._WRITERS)),
+            st.binary(max_size=20)
+            | st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(("index", "delta", "content_block", "message"), JSON)
+            ).map(lambda value: json.dumps(value).encode())
+            | st.just(b"[" * 100_000),
+        ),
+        max_size=4,
+    )
+)
+def test_garbage_is_the_backends_fault(events):
+    chat = outlet(include_usage=True)
+    for kind, data in events:
+        try:
+            chunks(chat.frames([make_frame(kind, data)]))
+        except BrokeProtocol:
+            assert kind not in ("ping", "error", "message_stop")
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
