@@ -23,6 +23,7 @@ from llmproxyd.ledger.counters import Counters
 from llmproxyd.ledger.record import Record
 from llmproxyd.reload.snapshot import Snapshot
 from llmproxyd.routing.plan import make_plan
+from llmproxyd.service.long_work import LongWork
 from llmproxyd.spi import Call, Exchange, ReasoningStore, ResponseDecoder, Target
 from llmproxyd.upstream.client import UpstreamClient, UpstreamResponse
 from llmproxyd.upstream.images import ImageFetcher
@@ -83,6 +84,7 @@ class Pipeline:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._work = LongWork().run
         # Request properties that a (URL, model) has refused: not sent again (section 1.12).
         self._learned: dict[tuple[str, str], tuple[str, ...]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -129,7 +131,9 @@ class Pipeline:
             counted = await self._count_upstream(call, record)
             if counted is not None:
                 return counted
-            body = b'{"input_tokens":%d}' % call.dialect.estimate_tokens(call)
+            size_bytes = len(call.request.raw)
+            tokens = await self._work(size_bytes, call.dialect.estimate_tokens, call)
+            body = b'{"input_tokens":%d}' % tokens
         except ProxyError as error:
             record.result, record.status, record.error = "error", error.status, error.message
             return error_answer(error, record.request_id)
@@ -178,7 +182,8 @@ class Pipeline:
 
     async def _serve_target(self, call: Call, record: Record, delivery: Delivery) -> None:
         """Attempts on one target: the first, one with a mended request, and its retries."""
-        exchange = call.dialect.exchange(call)
+        size_bytes = len(call.request.raw)
+        exchange = await self._work(size_bytes, call.dialect.exchange, call)
         is_mended = False
         retries = call.target.entry.retries
         while True:
@@ -188,8 +193,9 @@ class Pipeline:
                 if delivery.is_committed:
                     raise
                 delivery.restart()
-                mended = None if is_mended else exchange.repaired(error)
-                if mended is not None:
+                if not is_mended and (
+                    mended := await self._work(size_bytes, exchange.repaired, error)
+                ):
                     is_mended, exchange = True, mended
                     continue
                 pause_s = _retry_pause_s(error) if retries > 0 else None
@@ -284,7 +290,7 @@ class Pipeline:
             claim_id=services.claim_id,
             dropped=self._learned.get((target.entry.url, target.model), ()),
         )
-        urls = call.dialect.remote_images(call)
+        urls = await self._work(len(call.request.raw), call.dialect.remote_images, call)
         if not urls:
             return call
         return msgspec.structs.replace(call, images=await services.images.fetch(urls))
@@ -293,7 +299,7 @@ class Pipeline:
         self, call: Call, record: Record
     ) -> tuple[int, HeaderList, bytes] | None:
         """The backend's own count, or its error; None when it can not count."""
-        request = call.dialect.count_request(call)
+        request = await self._work(len(call.request.raw), call.dialect.count_request, call)
         if request is None:
             return None
         record.attempts += 1
@@ -308,7 +314,8 @@ class Pipeline:
             return 200, [("content-type", "application/json")], body
         if head.status in _CANNOT_COUNT:
             return None
-        raise call.dialect.exchange(call).error(head, body)
+        exchange = await self._work(len(call.request.raw), call.dialect.exchange, call)
+        raise exchange.error(head, body)
 
     def _release(self, response: UpstreamResponse) -> None:
         """Close the upstream; if only its last bytes are missing, wait for them elsewhere."""
