@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import pytest
 
 from tests.conformance.rig import CLIENT_KEY, Answer, Rig, rig
-from tests.conformance.upstream import Reply, Upstream
-from tests.conformance.vocabulary import TOOLS, says, streamed, user, whole
+from tests.conformance.upstream import End, Reply, Upstream
+from tests.conformance.vocabulary import TOOLS, says, sse, user, whole
 from tests.conformance.vocabulary import request as messages_request
+from tests.conformance.vocabulary import streamed as in_chunks
 from tests.real.daemon import BACKEND_KEY, toml
 
 GENERIC = "openai-compatible"
@@ -53,7 +54,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         assert CLIENT_KEY not in made.output.getvalue()
 
 
-@pytest.fixture(params=[whole, streamed], ids=["up-json", "up-stream"])
+@pytest.fixture(params=[whole, in_chunks], ids=["up-json", "up-stream"])
 def build(request: pytest.FixtureRequest) -> Build:
     """How the backend answers."""
     made: Build = request.param
@@ -73,3 +74,8 @@ async def answered(serve: Serve, reply: Reply, *, streams: bool, **fields: Any) 
     answer = await rig.ask(messages_request(user("hi"), stream=streams, **asked))
     assert streams == answer.is_stream or answer.status != 200
     return answer
+
+
+async def streamed(serve: Serve, *pieces: bytes, end: End = "whole", **fields: Any) -> Answer:
+    """The same for a client that streams, and these bytes of the backend."""
+    return await answered(serve, sse(*pieces, end=end), streams=True, **fields)

@@ -1,4 +1,4 @@
-"""S01 to S08, S12, S13, S16: chunks in, events out."""
+"""S01 to S04, S07, S08, S12, S13, S16: chunks in, events out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Serve
-from tests.conformance.grammar import Event
+from tests.conformance.conftest import Serve, streamed
 from tests.conformance.rig import Answer
 from tests.conformance.upstream import End
 from tests.conformance.vocabulary import (
     DONE,
-    TOOLS,
     chunk,
     counts,
     data,
@@ -25,26 +23,12 @@ from tests.conformance.vocabulary import (
     usage,
 )
 
-COMMENT = b": OPENROUTER PROCESSING\n\n"
-
-
-async def streamed(serve: Serve, *pieces: bytes, end: End = "whole", **fields: Any) -> Answer:
-    rig = await serve(sse(*pieces, end=end))
-    asked = {"tools": TOOLS, "thinking": {"type": "adaptive"}, **fields}
-    return await rig.ask(request(stream=True, **asked))
-
 
 def deltas(answer: Answer, kind: str) -> list[str]:
     """The pieces of all deltas of a kind."""
     field = {"text_delta": "text", "input_json_delta": "partial_json"}[kind]
     found = [event.get("delta", {}) for event in answer.events]
     return [piece[field] for piece in found if piece.get("type") == kind]
-
-
-def without_id(events: list[Event]) -> list[Event]:
-    """The events, the message's own id taken out."""
-    first = events[0]
-    return [first | {"message": first["message"] | {"id": ""}}, *events[1:]]
 
 
 async def test_text_s01(serve: Serve) -> None:
@@ -171,63 +155,6 @@ async def test_blank_text_before_a_call_s04(serve: Serve, blank: str) -> None:
 async def test_blank_text_before_text_is_part_of_it(serve: Serve) -> None:
     got = await streamed(serve, delta(content=" "), delta(content="x"), finish("stop"), DONE)
     assert [text(" x")] == got.content
-
-
-EVERYTHING = [
-    chunk(choices=[{"index": 0, "delta": {"reasoning": "größer 🦊"}}]),
-    chunk(choices=[{"index": 0, "delta": {"content": "<think"}}]),
-    chunk(choices=[{"index": 0, "delta": {"content": "é \u2028 🦊"}}]),
-    chunk(
-        choices=[
-            {
-                "index": 0,
-                "delta": {
-                    "tool_calls": [
-                        {
-                            "index": 0,
-                            "id": "a",
-                            "function": {"name": "Bash", "arguments": '{"é":'},
-                        }
-                    ]
-                },
-            }
-        ]
-    ),
-    chunk(
-        choices=[
-            {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}}
-        ]
-    ),
-    chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]),
-    chunk(choices=[], usage=counts(10, 3)),
-    "[DONE]",
-]
-
-
-def written(newline: str) -> bytes:
-    return b"".join(data(event, newline) for event in EVERYTHING)
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
-async def test_any_split_gives_the_same_events_s05(serve: Serve, newline: str) -> None:
-    whole = await streamed(serve, written("\n"))
-    split = await streamed(serve, *[bytes([byte]) for byte in written(newline)])
-    assert without_id(whole.events) == without_id(split.events)
-    assert {"é": 1} == split.content[-1]["input"]
-
-
-async def test_comments_change_nothing_s06(serve: Serve) -> None:
-    pieces = [
-        delta(role="assistant"),
-        delta(content="He"),
-        delta(content="llo"),
-        finish("stop"),
-        usage(),
-        DONE,
-    ]
-    plain = await streamed(serve, *pieces)
-    commented = await streamed(serve, COMMENT, *[COMMENT + piece + b":\n" for piece in pieces])
-    assert without_id(plain.events) == without_id(commented.events)
 
 
 @pytest.mark.parametrize("end", ["whole", "eof"])
