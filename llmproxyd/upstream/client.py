@@ -98,13 +98,16 @@ class UpstreamClient:
 
 
 class Watchdog:
-    """Ends a response that stays silent too long.
+    """Ends a response that stays silent too long while somebody waits for it.
+
+    A client that does not read holds the relay up; that is no silence of the backend.
 
     One timer per response that looks at the last activity when it fires, so that a chunk costs
     an assignment and not a timer (3,000 frames a second pass here).
     """
 
     __slots__ = (
+        "_is_waiting",
         "_limit_s",
         "_loop",
         "_name",
@@ -120,6 +123,7 @@ class Watchdog:
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._seen_s = self._loop.time()
+        self._is_waiting = False
         self._limit_s = timeouts.first_byte_s
         self._timer: asyncio.TimerHandle | None = None
         self._response: aiohttp.ClientResponse | None = None
@@ -130,9 +134,14 @@ class Watchdog:
         self._response = response
         self._arm(self._limit_s)
 
-    def touch(self) -> None:
-        """Bytes have come: from now on the idle limit holds."""
+    def expect(self) -> None:
+        """Somebody waits for bytes from now on."""
+        self._is_waiting = True
         self._seen_s = self._loop.time()
+
+    def touch(self) -> None:
+        """Bytes have come: from the next wait on the idle limit holds."""
+        self._is_waiting = False
         if self._limit_s != self._timeouts.idle_s:
             self._limit_s = self._timeouts.idle_s
             self._arm(self._limit_s)
@@ -149,7 +158,7 @@ class Watchdog:
             self._timer = self._loop.call_later(delay_s, self._fire)
 
     def _fire(self) -> None:
-        silent_s = self._loop.time() - self._seen_s
+        silent_s = self._loop.time() - self._seen_s if self._is_waiting else 0.0
         if silent_s < self._limit_s:
             self._arm(self._limit_s - silent_s)
             return
@@ -183,6 +192,7 @@ class UpstreamResponse:
             TimedOut: silent for longer than the idle limit.
             BrokeProtocol: the connection broke inside the body.
         """
+        self._watchdog.expect()
         try:
             data = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:

@@ -230,6 +230,25 @@ async def test_trickle_of_bytes_keeps_an_answer_alive_beyond_the_idle_limit(clie
         response.close()
 
 
+async def test_client_that_does_not_read_is_no_silence_of_the_backend(client):
+    go_on = asyncio.Event()
+
+    async def two_words(reader, writer):
+        writer.write(OK + b"\r\n1")
+        await writer.drain()
+        await go_on.wait()
+        writer.write(b"2")
+        await writer.drain()
+
+    async with raw_server(two_words) as url:
+        response = await client.open(post(url), "b", Timeouts(first_byte_s=9, idle_s=0.5))
+        assert await response.read() == b"1"
+        await asyncio.sleep(0.8)  # the relay stands still: its client is suspended
+        go_on.set()
+        assert await response.read() == b"2"
+        response.close()
+
+
 async def test_error_body_is_cut_at_the_limit(client):
     async def flood(reader, writer):
         writer.write(b"HTTP/1.1 500 no\r\n\r\n" + b"x" * (MAX_ERROR_BODY_BYTES + 5000))
