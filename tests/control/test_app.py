@@ -288,7 +288,9 @@ with socket.socket(socket.AF_UNIX) as s:
 async def _called_by(uid, path):
     """What a process of this user gets; other users than our own take root."""
     caller = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", CALLER, path, str(uid), stderr=subprocess.PIPE
+        *(sys.executable, "-I", "-c", CALLER, path, str(uid)),
+        stderr=subprocess.PIPE,
+        env={},  # it can not write here, as measuring coverage would
     )
     _, words = await caller.communicate()
     return words.decode().strip()

@@ -222,14 +222,14 @@ class RepairedStream:
 
     def _other(self, payload: Event) -> list[Frame]:
         """A ping, an event of a future version, or another format altogether."""
-        kind = payload.get("type")
+        kind: str = payload["type"]
         if payload.get("error"):
             return self._error(payload)
         if "choices" in payload:
             self.failure = broke(self._call, "the backend answered in the Chat Completions format")
             return []
-        if not self._is_started or not kind:
-            return []
+        if not self._is_started or not kind or not kind.isprintable():
+            return []  # a line break in the name would end the event line
         if kind == "ping" and self._blocks.hold(payload):
             return []
         return [frame_of(payload)]

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmproxyd.cache.ids import RecentIds
@@ -560,6 +560,7 @@ FIELDS = st.sampled_from(
 
 
 @settings(max_examples=300)
+@example([(block_start(0), "type", "index", "\r")])
 @given(st.lists(st.tuples(st.sampled_from(PIECES), FIELDS, FIELDS, JUNK), max_size=8))
 def test_junk_in_any_field_is_no_exception(spoilt):
     events = []
