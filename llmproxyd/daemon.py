@@ -269,6 +269,7 @@ def _build(
             health=standing.health,
             entropy=_entropy,
             clock=time.monotonic,
+            unix_time=_unix_time,
             log=log,
             is_loopback_only=all(map(_is_loopback, claimed.listeners)),
         )

@@ -17,6 +17,7 @@ from aiohttp import web
 from llmproxyd.delivery import HeaderList, error_answer
 from llmproxyd.downstream import guard
 from llmproxyd.downstream.body import read_body
+from llmproxyd.downstream.chat import ChatSink
 from llmproxyd.downstream.models import ModelLists
 from llmproxyd.downstream.sink import HttpSink
 from llmproxyd.errors import DownstreamError, ProxyError
@@ -24,9 +25,13 @@ from llmproxyd.ledger.record import Record
 from llmproxyd.pipeline import CRASHED, Pipeline
 from llmproxyd.reload.snapshot import Snapshot
 from llmproxyd.reload.store import SnapshotStore
+from llmproxyd.reverse.answer import ChatOutlet
+from llmproxyd.reverse.errors import from_anthropic
+from llmproxyd.reverse.request import to_messages
 from llmproxyd.wire.messages import Headers, MessagesRequest, parse_request
 
 _MODELS: Final = "/v1/models"
+_CHAT: Final = "/v1/chat/completions"
 _SESSION_HEADER: Final = "x-claude-code-session-id"
 # A stranger's path is logged so far.
 _SHOWN_CHARS: Final = 200
@@ -67,6 +72,7 @@ class Proxied(msgspec.Struct, frozen=True, kw_only=True):
     health: Callable[[], dict[str, Any]]
     entropy: Callable[[int], str]
     clock: Callable[[], float]
+    unix_time: Callable[[], float]
     log: Log
     is_loopback_only: bool = True
 
@@ -79,6 +85,7 @@ class ProxyApp:
         self._posts: dict[str, Callable[[web.BaseRequest, str, str], Awaitable[Answer]]] = {
             "/v1/messages": self._messages,
             "/v1/messages/count_tokens": self._count_tokens,
+            _CHAT: self._chat,
         }
         self._gets: dict[str, Callable[[web.BaseRequest, str, str], Awaitable[Answer]]] = {
             "/": self._hello,
@@ -106,13 +113,12 @@ class ProxyApp:
                 status=error.status,
                 error=error.message[:_SHOWN_CHARS],
             )
-            return _response(*error_answer(error, request_id))
+            return _refusal(error, request_id, path)
         except ConnectionError:
             raise  # the client is gone; there is nobody to answer
         except Exception:
             self._parts.log.exception("request_crashed", request_id=request_id)
-            crash = ProxyError(CRASHED)
-            return _response(*error_answer(crash, request_id))
+            return _refusal(ProxyError(CRASHED), request_id, request.raw_path)
 
     async def _dispatch(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -131,8 +137,26 @@ class ProxyApp:
         snapshot = self._parts.store.current
         parsed = await self._read(request, snapshot, query)
         record = self._record(parsed, request_id, "/v1/messages")
-        sink = HttpSink(request)
-        with self._parts.admission.admit(request_id, record.path):
+        return await self._answer(parsed, snapshot, record, HttpSink(request))
+
+    async def _chat(self, request: web.BaseRequest, request_id: str, query: str) -> Answer:
+        snapshot = self._parts.store.current
+        raw = await read_body(request, snapshot.config.server.max_body_bytes)
+        asked = to_messages(raw)
+        parsed = parse_request(asked.body, _headers(request), query)
+        record = self._record(parsed, request_id, _CHAT)
+        outlet = ChatOutlet(
+            f"chatcmpl-{self._parts.entropy(24)}",
+            int(self._parts.unix_time()),
+            asked.model,
+            include_usage=asked.include_usage,
+        )
+        return await self._answer(parsed, snapshot, record, ChatSink(HttpSink(request), outlet))
+
+    async def _answer(
+        self, parsed: MessagesRequest, snapshot: Snapshot, record: Record, sink: HttpSink | ChatSink
+    ) -> Answer:
+        with self._parts.admission.admit(record.request_id, record.path):
             await self._parts.pipeline.messages(parsed, snapshot, record, sink)
         if sink.response is None:
             raise RuntimeError("the pipeline gave no answer")
@@ -181,6 +205,12 @@ class ProxyApp:
 
 
 Answer = web.StreamResponse
+
+
+def _refusal(error: ProxyError, request_id: str, path: str) -> web.Response:
+    """`error` in the envelope that the clients of `path` know."""
+    status, headers, body = error_answer(error, request_id)
+    return _response(status, headers, from_anthropic(body) if path.startswith(_CHAT) else body)
 
 
 def _allow(request: web.BaseRequest, *methods: str) -> None:

@@ -1,44 +1,25 @@
 """The proxy port as users have it, on a real port, between a client and a scripted backend.
 
-The parts are put together as `llmproxyd/daemon.py` does it, in the test's own process, without
-lock, control socket and signals.
+It is the daemon itself, in the test's own process.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-import time
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
-from aiohttp import web
+import pytest
 
 from llmproxyd import daemon
-from llmproxyd.cache.ids import RecentIds
-from llmproxyd.cache.reasoning import ReasoningCache
-from llmproxyd.downstream.app import Proxied, ProxyApp
-from llmproxyd.downstream.models import ModelLists
-from llmproxyd.ledger.calibration import Calibration
-from llmproxyd.ledger.counters import Counters
-from llmproxyd.pipeline import Pipeline, Services
-from llmproxyd.registry import discover
-from llmproxyd.reload.entries import World
-from llmproxyd.reload.files import ConfigFile, ConfigLoader
-from llmproxyd.reload.snapshot import compile_snapshot
-from llmproxyd.reload.store import SnapshotStore
-from llmproxyd.service.lifecycle import Lifecycle
-from llmproxyd.service.logs import Logs
-from llmproxyd.service.tasks import Tasks
-from llmproxyd.upstream.client import UpstreamClient
-from llmproxyd.upstream.credentials import key_reader
-from llmproxyd.upstream.discovery import ModelDiscovery
-from llmproxyd.upstream.images import ImageFetcher
-from llmproxyd.upstream.probe import ProtocolProbe
+from llmproxyd.service.ready import Ready
 from tests.conformance.grammar import Event, aggregate, check_message, check_stream, read
 from tests.conformance.upstream import Upstream
 
@@ -181,57 +162,62 @@ def _lower(headers: Any) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def rig(config: Path, upstream: Upstream) -> AsyncIterator[Rig]:
+async def rig(config: str, upstream: Upstream) -> AsyncIterator[Rig]:
     """Serve what `config` says; `upstream` is where it leads."""
     async with AsyncExitStack() as stack:
+        # Not pytest's folder: the path of a Unix socket must be short.
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="llmproxyd-")))
+        path = home / "config.toml"
+        path.touch(mode=0o600)
+        path.write_text(config)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         )
         made = Rig("", upstream, session)
-        app = await _compose(config, made.output, stack)
-        server = web.Server(app.handle, access_log=None, handler_cancellation=True)
-        runner = web.ServerRunner(server, shutdown_timeout=2)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield made
+        with _as_a_guest(home):
+            made.url = await _start(path, made.output, stack)
+            yield made
 
 
-async def _compose(config: Path, output: io.StringIO, stack: AsyncExitStack) -> ProxyApp:
-    loader = ConfigLoader(ConfigFile(config, is_required=True), {}, {})
-    world = World(kinds=discover(), env={}, read_key=key_reader(config.parent))
-    store = SnapshotStore(compile_snapshot(loader.load(), world, generation=1, loaded_at_s=0))
-    logs = Logs(store.current.config.log, output, lambda: store.current.secrets)
-    stack.callback(logs.close)
-    client, images, tasks = UpstreamClient({}), ImageFetcher(), Tasks(logs.logger)
-    for close in (client.close, images.close, tasks.close):
-        stack.push_async_callback(close)
-    lifecycle = Lifecycle(time.monotonic)
-    services = Services(
-        client=client,
-        probe=ProtocolProbe(client),
-        calibration=Calibration(),
-        counters=Counters(),
-        reasoning=ReasoningCache(),
-        claim_id=RecentIds().claim,
-        images=images,
-        spawner=tasks,
-        entropy=daemon._entropy,
-        clock=time.monotonic,
-        log=logs.logger,
-    )
-    lifecycle.set_ready()
-    return ProxyApp(
-        Proxied(
-            pipeline=Pipeline(services),
-            store=store,
-            admission=lifecycle,
-            models=ModelLists(ModelDiscovery(client)),
-            health=dict,
-            entropy=daemon._entropy,
-            clock=time.monotonic,
-            log=logs.logger,
-        )
-    )
+@contextmanager
+def _as_a_guest(home: Path) -> Iterator[None]:
+    """The daemon leaves alone what belongs to the whole process: signals, collector, home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setattr(daemon, "signal_handlers", lambda **_: nullcontext())
+        patch.setattr(daemon, "_keep_pauses_short", lambda: None)
+        yield
+
+
+async def _start(config: Path, output: io.StringIO, stack: AsyncExitStack) -> str:
+    """Start a daemon that `stack` stops; its address."""
+    socket = config.parent / "run" / "control.sock"
+    options = daemon.Options(config=str(config), port="0", socket=str(socket))
+    ready = Started(None)
+    task = asyncio.ensure_future(daemon._serve(options, {}, ready, output))
+    stack.push_async_callback(_stop, task)
+    ending = asyncio.ensure_future(ready.word.wait())
+    await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    return f"http://127.0.0.1:{ready.status['port']}"
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class Started(Ready):
+    """Keeps the status that a started daemon tells."""
+
+    def __init__(self, fd: int | None) -> None:
+        super().__init__(fd)
+        self.word = asyncio.Event()
+        self.status: Mapping[str, Any] = {}
+
+    def ok(self, status: Mapping[str, Any]) -> None:
+        """The port answers."""
+        self.status = status
+        self.word.set()

@@ -81,6 +81,7 @@ async def port(aiohttp_raw_server):
         health=lambda: {"status": "ok"},
         entropy=lambda count: "r" * count,
         clock=lambda: 1.0,
+        unix_time=lambda: 1_700_000_000.5,
         log=NotingLog(),
     )
     server = await aiohttp_raw_server(ProxyApp(parts).handle)
