@@ -139,7 +139,7 @@ async def test_kill_loses_a_second_at_most(path: Path) -> None:
     writer.wait()
     writer.stdout.close()
     rows = (await rows_in(path))["s"]
-    assert 100 == len(rows)
+    assert len(rows) in (100, 101)  # a batch may end between the two
     # On a machine this busy the commit itself may wait for a CPU.
     assert last_set_s - float(rows[-1][1]) < module._BATCH_S + 0.5
 
@@ -324,4 +324,5 @@ async def test_disk_that_hangs_does_not_hold_up_the_start(
     monkeypatch.setattr(module, "_prepare", lambda path: hanging.wait())
     reason = await refused(path)
     hanging.set()
+    await until(lambda: "state file" not in [thread.name for thread in threading.enumerate()])
     assert "it took longer than 0.1 s to read" == reason
