@@ -93,11 +93,8 @@ def check_body(call: Call, body: dict[str, Any]) -> None:
     Raises:
         BadRequest: it is malformed.
     """
-    try:
-        _check(body | {"max_tokens": 0})
-        read_conversation(body["messages"], Scope(call.target.quirks, call.images))
-    except RecursionError:
-        raise BadRequest("the request body is nested too deeply") from None
+    _check(body | {"max_tokens": 0})
+    read_conversation(body["messages"], Scope(call.target.quirks, call.images))
 
 
 def local_answer_kind(call: Call, body: dict[str, Any]) -> Literal["probe", "prewarm"] | None:

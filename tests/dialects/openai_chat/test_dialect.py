@@ -71,6 +71,13 @@ def test_estimate_of_a_malformed_request(messages, problem):
         DIALECT.estimate_tokens(call_of({"model": "m", "messages": messages}))
 
 
+@pytest.mark.parametrize("depth", [100, 400, 900])
+def test_estimate_of_a_deeply_nested_request(depth):
+    schema = b'{"items":' * depth + b"{}" + b"}" * depth
+    raw = b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"name":"T","input_schema":%b}]}'
+    assert DIALECT.estimate_tokens(call_of(raw % schema)) > 0
+
+
 def test_malformed_request_is_refused():
     with pytest.raises(BadRequest, match="max_tokens: Field required"):
         DIALECT.exchange(call_of({"model": "m", "messages": [user("hi")]}))
