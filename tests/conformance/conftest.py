@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -31,7 +30,7 @@ class Serve(Protocol):
 
 
 @pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+async def serve() -> AsyncIterator[Serve]:
     """Makes rigs; at the end none may have crashed, or have written a key down."""
     async with AsyncExitStack() as stack:
         rigs: list[Rig] = []
@@ -41,9 +40,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             own_address = {"url": f"http://{upstream.host}", "api_key": BACKEND_KEY}
             given = {"type": kind, **own_address, "retries": 0, **entry}
             written = {key: value for key, value in given.items() if value is not None}
-            config = tmp_path / f"config{len(rigs)}.toml"
-            config.touch(mode=0o600)
-            config.write_text(toml("up", {"up": written}, '[log]\nlevel = "debug"'))
+            config = toml("up", {"up": written}, '[log]\nlevel = "debug"')
             rigs.append(await stack.enter_async_context(rig(config, upstream)))
             return rigs[-1]
 

@@ -54,6 +54,9 @@ class Reply:
         return piece if self.end == "eof" else b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
+NOT_FOUND = Reply([b"{}"], status=404, headers=JSON)
+
+
 @dataclass
 class Received:
     """One request as it came in; `left` is set when its client closes a held answer."""
@@ -73,7 +76,7 @@ class Received:
 
 
 class Upstream:
-    """Serves `replies` in turn, the last one for ever."""
+    """Serves `replies` in turn, the last one for ever; what is asked by GET it does not have."""
 
     def __init__(self, *replies: Reply) -> None:
         self._replies = list(replies)
@@ -127,6 +130,9 @@ class Upstream:
             is_open = True
             while is_open:
                 received = await _read(reader)
+                if received.method == "GET":  # the proxy looks around by itself
+                    await _write(NOT_FOUND, writer)
+                    continue
                 self.requests.append(received)
                 reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
                 await _write(reply, writer)
