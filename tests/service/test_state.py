@@ -314,10 +314,12 @@ async def test_folder_of_another_user(path: Path) -> None:
     assert "it belongs to uid 12345" == await refused(path)
 
 
+@pytest.mark.parametrize("fails_at_last", [False, True])
 async def test_disk_that_hangs_does_not_hold_up_the_start(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, fails_at_last: bool
 ) -> None:
-    path.parent.mkdir(parents=True)
+    if not fails_at_last:
+        path.parent.mkdir(parents=True)
     hanging = threading.Event()
     monkeypatch.setattr(module, "_OPEN_S", 0.1)
     monkeypatch.setattr(module, "_CLOSE_S", 0.1)
