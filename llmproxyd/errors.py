@@ -86,10 +86,15 @@ class Draining(DownstreamError):
 
 
 class UpstreamError(ProxyError):
-    """The backend failed."""
+    """The backend failed.
+
+    Attributes:
+        upstream_request_id: the backend's own id of the request, once it has told one.
+    """
 
     status = 502
     can_fail_over = True
+    upstream_request_id: str | None = None
 
 
 class Unreachable(UpstreamError):

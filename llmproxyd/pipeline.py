@@ -223,11 +223,15 @@ class Pipeline:
         response = await self._services.client.open(request, entry.name, entry.timeouts)
         try:
             head = response.head
-            record.upstream_request_id = head.header("request-id") or head.header("x-request-id")
+            record.upstream_request_id = head.request_id
             if head.status not in _OK:
                 raise exchange.error(head, await response.read_error())
             decoder = exchange.decoder(head)
             await self._relay(response, decoder, record, delivery, exchange.response_headers(head))
+        except UpstreamError as error:
+            error.upstream_request_id = record.upstream_request_id
+            response.close()
+            raise
         except BaseException:
             response.close()
             raise

@@ -39,6 +39,13 @@ from llmproxyd.wire.frames import Frame
 from llmproxyd.wire.messages import Headers, MessagesRequest
 from llmproxyd.wire.usage import Usage
 
+# Where servers put the id of a request, most telling first.
+_REQUEST_IDS = (
+    *("request-id", "x-request-id", "x-litellm-call-id", "x-generation-id", "inference-id"),
+    "cf-ray",
+)
+_HEADER_MAX_CHARS = 200
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a model can take, in tokens; None when unknown."""
@@ -207,6 +214,12 @@ class ResponseHead(msgspec.Struct, frozen=True):
         return None
 
     @property
+    def request_id(self) -> str | None:
+        """The server's own id of this request, as far as a header of ours can hold it."""
+        found = next(filter(None, map(self.header, _REQUEST_IDS)), None)
+        return None if found is None else header_text(found)
+
+    @property
     def content_type(self) -> str:
         """The media type without parameters, lower case; "" when absent."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
@@ -358,6 +371,12 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     is_default: bool = False
+
+
+def header_text(value: str) -> str:
+    """`value` as far as a header can hold it."""
+    text = value[:_HEADER_MAX_CHARS].encode("ascii", "replace").decode()
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def versioned_url(base: str, path: str) -> str:

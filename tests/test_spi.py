@@ -63,3 +63,10 @@ def test_head_gives_the_first_header_and_the_bare_media_type():
     assert (head.header("a"), head.header("b")) == ("1", None)
     assert head.content_type == "text/html"
     assert ResponseHead(200).content_type == ""
+
+
+def test_head_gives_the_most_telling_request_id_that_a_header_can_hold():
+    ids = (("cf-ray", "ray"), ("x-litellm-call-id", "c\ud83eb\x00" + "x" * 300))
+    assert ResponseHead(200, ids).request_id == "c?b?" + "x" * 196
+    assert ResponseHead(200, ids[:1]).request_id == "ray"
+    assert ResponseHead(200).request_id is None

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import msgspec
 
-from llmproxyd.errors import ProxyError
+from llmproxyd.errors import ProxyError, UpstreamError
 from llmproxyd.wire.frames import Frame, make_frame
+
+# The header that tells the backend's own id of a request.
+UPSTREAM_REQUEST_ID: Final = "x-llmproxyd-upstream-request-id"
 
 
 def error_body(kind: str, message: str, request_id: str) -> bytes:
@@ -23,7 +27,8 @@ def error_frame(kind: str, message: str, request_id: str) -> Frame:
 
 
 def error_headers(error: ProxyError) -> list[tuple[str, str]]:
-    """Retry hints of `error`: `retry-after` as a whole number of seconds >= 1, `x-should-retry`.
+    """Retry hints of `error`: `retry-after` as a whole number of seconds >= 1, `x-should-retry`;
+    and the backend's id of the request.
 
     The CLI reads integers only and gives up at once above 60 (client behaviour, 2.1.197).
     """
@@ -32,4 +37,6 @@ def error_headers(error: ProxyError) -> list[tuple[str, str]]:
         headers.append(("retry-after", str(max(1, math.ceil(error.retry_after_s)))))
     if error.should_retry is not None:
         headers.append(("x-should-retry", "true" if error.should_retry else "false"))
+    if isinstance(error, UpstreamError) and error.upstream_request_id is not None:
+        headers.append((UPSTREAM_REQUEST_ID, error.upstream_request_id))
     return headers

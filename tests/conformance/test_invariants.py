@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +19,11 @@ from tests.conformance.vocabulary import (
     assistant,
     data,
     delta,
+    fails,
     finish,
     image,
     request,
+    says,
     sse,
     text,
     thinking,
@@ -181,13 +184,30 @@ async def test_larger_body_is_refused(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["stream", "json"])
-async def test_upstreams_name_and_id_are_told_in_headers(serve: Serve, *, streams: bool) -> None:
-    reply = sse(delta(content="x"), finish("stop"), usage(), DONE)
-    reply.headers["x-request-id"] = "up-1"
-    rig = await serve(reply, model="real-name")
+async def test_upstreams_model_is_told_in_a_header(serve: Serve, *, streams: bool) -> None:
+    rig = await serve(model="real-name")
     got = await rig.ask(request(stream=streams))
     assert "real-name" == got.headers["x-llmproxyd-upstream-model"]
-    assert "up-1" == got.headers["x-llmproxyd-upstream-request-id"]
     assert MODEL == got.message["model"]
-    finished = rig.logged("request_finished")[0]
-    assert ("real-name", "up-1") == (finished["upstream_model"], finished["upstream_request_id"])
+    assert "real-name" == rig.logged("request_finished")[0]["upstream_model"]
+
+
+FAILED = data({"error": {"code": 500, "message": "m"}})
+OUTCOMES = {
+    "message": says(),
+    "status": fails(400, {"error": "m"}),
+    "first-event": sse(FAILED),
+    "broken": sse(delta(content="x"), FAILED),
+}
+
+
+@pytest.mark.parametrize("name", ["x-request-id", "x-litellm-call-id", "cf-ray"])
+@pytest.mark.parametrize("reply", OUTCOMES.values(), ids=OUTCOMES)
+@pytest.mark.parametrize("streams", [True, False], ids=["stream", "json"])
+async def test_upstreams_id_is_told_in_a_header(
+    serve: Serve, reply: Reply, name: str, *, streams: bool
+) -> None:
+    rig = await serve(dataclasses.replace(reply, headers=reply.headers | {name: "up-1"}))
+    got = await rig.ask(request(stream=streams))
+    assert "up-1" == got.headers["x-llmproxyd-upstream-request-id"]
+    assert "up-1" == rig.logged("request_finished")[0]["upstream_request_id"]

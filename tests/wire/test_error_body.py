@@ -41,5 +41,11 @@ def test_advice_to_retry(should_retry, expected):
     assert [("x-should-retry", expected)] == error_headers(error)
 
 
+def test_id_that_the_backend_gave_the_request():
+    error = Rejected("x")
+    error.upstream_request_id = "up-1"
+    assert [("x-llmproxyd-upstream-request-id", "up-1")] == error_headers(error)
+
+
 def test_no_hints():
     assert [] == error_headers(BadRequest("x"))

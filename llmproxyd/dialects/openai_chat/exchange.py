@@ -20,15 +20,20 @@ from llmproxyd.dialects.openai_chat.response import (
 )
 from llmproxyd.dialects.openai_chat.stream import StreamDecoder
 from llmproxyd.errors import UpstreamError
-from llmproxyd.spi import BackendEntry, Call, ResponseHead, UpstreamRequest, versioned_url
+from llmproxyd.spi import (
+    BackendEntry,
+    Call,
+    ResponseHead,
+    UpstreamRequest,
+    header_text,
+    versioned_url,
+)
+from llmproxyd.wire.error_body import UPSTREAM_REQUEST_ID
 from llmproxyd.wire.frames import Frame
 from llmproxyd.wire.messages import Headers
 
 _PATH = "chat/completions"
 _USER_AGENT = f"llmproxyd/{__version__}"
-# Where servers put the id of a request, most telling first.
-_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "x-generation-id", "inference-id", "cf-ray")
-_HEADER_MAX_CHARS = 200
 # LiteLLM sends it with an answer from its cache, and only then.
 _CACHE_HIT = "x-litellm-cache-key"
 
@@ -96,12 +101,10 @@ class ChatExchange:
 
     def response_headers(self, head: ResponseHead) -> list[tuple[str, str]]:
         """The upstream's model and its id of this request."""
-        request_id = next(filter(None, map(head.header, _REQUEST_IDS)), None)
-        told = (
-            ("x-llmproxyd-upstream-model", self._call.target.model),
-            ("x-llmproxyd-upstream-request-id", request_id),
-        )
-        return [(name, _header_text(value)) for name, value in told if value]
+        told = [("x-llmproxyd-upstream-model", header_text(self._call.target.model))]
+        if head.request_id is not None:
+            told.append((UPSTREAM_REQUEST_ID, head.request_id))
+        return told
 
     def _with_budget(self, max_tokens: int) -> Encoded:
         members: dict[str, Any] = _members(self._encoded.body)
@@ -139,9 +142,3 @@ def request_headers(entry: BackendEntry) -> Headers:
         ("accept-encoding", "identity"),
         ("user-agent", _USER_AGENT),
     )
-
-
-def _header_text(value: str) -> str:
-    """`value` as far as a header can hold it."""
-    text = value[:_HEADER_MAX_CHARS].encode("ascii", "replace").decode()
-    return "".join(character if character.isprintable() else "?" for character in text)
