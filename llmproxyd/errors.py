@@ -3,6 +3,7 @@
     ProxyError                     status, Anthropic error type, message
     ├── DownstreamError            the client's request, or our refusal of it
     │   ├── BadRequest             400 invalid_request_error
+    │   │   └── NeedsServerTool    the same: it is about a tool that only its provider can run
     │   ├── TooLarge               413 request_too_large
     │   └── Draining               529 overloaded_error
     ├── UpstreamError              the backend failed; another target may be tried before commit
@@ -69,6 +70,10 @@ class DownstreamError(ProxyError):
 
 class BadRequest(DownstreamError):
     """The request is malformed, or asks for what this backend can not do."""
+
+
+class NeedsServerTool(BadRequest):
+    """Without the provider's own tool the answer would be invented; another backend has it."""
 
 
 class TooLarge(DownstreamError):

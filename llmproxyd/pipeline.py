@@ -10,32 +10,37 @@ earlier (after the commit grace); it fixes the status, but not yet the target.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from llmproxyd.delivery import Delivery, HeaderList, Sink, Spawner, error_answer
-from llmproxyd.errors import Draining, ProxyError, Rejected, TimedOut, Unreachable, UpstreamError
+from llmproxyd.errors import (
+    Draining,
+    NeedsServerTool,
+    ProxyError,
+    Rejected,
+    TimedOut,
+    Unreachable,
+    UpstreamError,
+)
 from llmproxyd.ledger.calibration import Calibration
 from llmproxyd.ledger.counters import Counters
 from llmproxyd.ledger.record import Record
 from llmproxyd.reload.snapshot import Snapshot
-from llmproxyd.routing.plan import make_plan
+from llmproxyd.routing.plan import make_plan, target_of
 from llmproxyd.service.long_work import LongWork
 from llmproxyd.spi import Call, Exchange, ReasoningStore, ResponseDecoder, Target
 from llmproxyd.upstream.client import UpstreamClient, UpstreamResponse
 from llmproxyd.upstream.images import ImageFetcher
 from llmproxyd.upstream.probe import ProtocolProbe
+from llmproxyd.upstream.retries import retry_pause_s
 from llmproxyd.wire.messages import MessagesRequest
 from llmproxyd.wire.usage import Usage
 
 # How long the end of an answer waits for a late usage chunk (translation spec, section 3.6).
 _USAGE_WAIT_S: Final = 5.0
-# The longest pause before a retry of our own; beyond it the client waits better (section 4.2).
-_RETRY_WAIT_MAX_S: Final = 5.0
-_RETRIED_STATUSES: Final = frozenset({429, 502, 503, 529})
 # How long clients may take to read the error that ends their stream.
 _ABORT_S: Final = 2.0
 _OK: Final = range(200, 300)
@@ -170,6 +175,13 @@ class Pipeline:
             try:
                 call = await self._call(target, request, snapshot, record)
                 await self._serve_target(call, record, delivery)
+            except NeedsServerTool:
+                other = snapshot.config.server_tools
+                if other is None or other == target.entry.name:
+                    raise
+                detour = (target_of(snapshot.entries[other], request.model),)
+                await self._serve(detour, request, snapshot, record, delivery)
+                return
             except UpstreamError as error:
                 self._failed(target, record, error)
                 if delivery.is_committed or not error.can_fail_over:
@@ -198,7 +210,7 @@ class Pipeline:
                 ):
                     is_mended, exchange = True, mended
                     continue
-                pause_s = _retry_pause_s(error) if retries > 0 else None
+                pause_s = retry_pause_s(error) if retries > 0 else None
                 if pause_s is None:
                     raise
                 retries -= 1
@@ -370,24 +382,6 @@ def _current_task() -> asyncio.Task[Any]:
     if task is None:
         raise RuntimeError("called outside a task")
     return task
-
-
-def _retry_pause_s(error: UpstreamError) -> float | None:
-    """Seconds to wait before the same target is tried again; None when it must not be.
-
-    Only what certainly did not begin an answer is retried. A backend whose own words go to the
-    client is not: that client has its own retries, tuned to this very backend.
-    """
-    if isinstance(error, Unreachable):
-        return random.uniform(0.1, 0.3)  # noqa: S311 - jitter
-    if not isinstance(error, Rejected) or error.verbatim is not None:
-        return None
-    if error.status not in _RETRIED_STATUSES:
-        return None
-    wait_s = error.retry_after_s
-    if wait_s is None:
-        return random.uniform(0.3, 0.8)  # noqa: S311 - jitter
-    return wait_s if wait_s <= _RETRY_WAIT_MAX_S else None
 
 
 async def _read(response: UpstreamResponse, decoder: ResponseDecoder) -> bytes:

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from llmproxyd import pipeline as module
 from llmproxyd.cache.reasoning import ReasoningCache
-from llmproxyd.errors import BadRequest, BrokeProtocol, Rejected, Verbatim
+from llmproxyd.config.schema import Config
+from llmproxyd.errors import BadRequest, BrokeProtocol, NeedsServerTool, Rejected, Verbatim
 from llmproxyd.ledger.calibration import Calibration
 from llmproxyd.ledger.counters import Counters
 from llmproxyd.ledger.record import Record
@@ -107,6 +108,8 @@ class ToyDialect:
     name = "toy"
 
     def exchange(self, call):
+        if call.request.model == "search" and call.target.entry.name == "b0":
+            raise NeedsServerTool("not here")
         if call.request.model == "refused":
             raise BadRequest("not on this backend")
         return ToyExchange(call)
@@ -413,6 +416,19 @@ async def test_backend_without_its_key_says_so(house):
     sink = await house.ask(snapshot)
     assert sink.status == 401
     assert sink.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(("server_tools", "status"), [("b1", 200), ("b0", 400), (None, 400)])
+async def test_request_for_a_server_tool_takes_a_detour(house, server_tools, status):
+    good = await house.upstream("start text end")
+    snapshot = house.snapshot(good, good)
+    snapshot.fallback = ()
+    snapshot.config = Config(server_tools=server_tools)
+    sink = await house.ask(snapshot, model="search")
+    assert sink.status == status
+    assert len(house.requests) == (1 if status == 200 else 0)
+    backend = house.log.fields("request_finished")[0]["backend"]
+    assert backend == ("b1" if status == 200 else "b0")
 
 
 async def test_client_that_leaves_stops_the_upstream(house):

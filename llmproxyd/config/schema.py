@@ -107,10 +107,14 @@ class Config(msgspec.Struct, frozen=True):
     Attributes:
         backend: name of the active backend; None means the default one.
         fallback: names tried in order before anything has reached the client.
+        server_tools: name of the backend for requests that carry nothing but server tools (web
+            search and the like), which only their own provider can run; None refuses them on
+            translated backends.
     """
 
     backend: Text | None = None
     fallback: tuple[Text, ...] = ()
+    server_tools: Text | None = None
     server: ServerConfig = ServerConfig()
     backends: dict[str, BackendConfig] = {}
     log: LogConfig = LogConfig()

@@ -73,7 +73,9 @@ def compile_snapshot(
         *(problem for one in compiled.values() for problem in one.problems),
         *_unknown_names(config, configured, compiled, world, places),
         *_unknown_override(override, compiled),
-        *_missing_keys((active, *fallback), compiled, places),
+        *_missing_keys(
+            tuple(filter(None, (active, *fallback, config.server_tools))), compiled, places
+        ),
     ]
     if problems:
         raise ConfigError(sorted(problems, key=lambda one: (one.file, one.line, one.column)))
@@ -111,6 +113,7 @@ def _unknown_names(
     """Names in the configuration that no backend has; one that is written badly has its own."""
     named: list[tuple[KeyPath, str]] = [(("backend",), configured)]
     named += [(("fallback", number), name) for number, name in enumerate(config.fallback)]
+    named += [(("server_tools",), config.server_tools)] if config.server_tools else []
     for path, name in named:
         if name in compiled or places.is_written(("backends", name)):
             continue

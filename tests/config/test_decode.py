@@ -33,6 +33,7 @@ def test_every_key_is_read() -> None:
     assert config == Config(
         backend="box",
         fallback=("cerebras", "anthropic"),
+        server_tools="anthropic",
         server=ServerConfig("::1", 8123, 64 * 1024 * 1024, 90.0),
         log=LogConfig("debug", "json"),
         backends={
@@ -85,7 +86,10 @@ KEY = '(write "KEY", { env = "NAME" } or { file = "PATH" })'
     [
         ('backnd = "x"', ['backnd: unknown key (did you mean "backend"?)']),
         ("port = 8000", ["port: unknown key (it belongs to server: server.port)"]),
-        ("xyzzy = 1", ["xyzzy: unknown key (known: backend, fallback, server, backends, log)"]),
+        (
+            "xyzzy = 1",
+            ["xyzzy: unknown key (known: backend, fallback, server_tools, server, backends, log)"],
+        ),
         ("backend = 5", ["backend: expected a string, got a whole number"]),
         ('backend = ""', ["backend: must not be empty"]),
         ('fallback = "vast"', ["fallback: expected an array, got a string"]),

@@ -82,7 +82,7 @@ def test_override_hides_no_mistake_of_the_file() -> None:
 def test_other_mistakes_of_the_file_are_told_once() -> None:
     found = problems_of(text="server = 5\nx = 1", env={"LLM_PROXY_PORT": "2"})
     assert [
-        "c.toml:2:1: x: unknown key (known: backend, fallback, server, backends, log)",
+        "c.toml:2:1: x: unknown key (known: backend, fallback, server_tools, server, backends, log)",
         "c.toml:1:1: server: expected a table, got a whole number",
     ] == found
 

@@ -183,3 +183,22 @@ async def test_streams_over_reloads_are_whole(
             if line.startswith("data: ") and "text_delta" in line
         ]
         assert whole == "".join(deltas)
+
+
+async def test_a_search_that_only_its_provider_can_run_takes_a_detour(
+    launch: Launch,
+    session: aiohttp.ClientSession,
+    anthropic_stub: AnthropicStub,
+    chat_fake: ChatCompletionsFake,
+) -> None:
+    backends = {
+        "mine": cerebras_backend(chat_fake.url),
+        "theirs": anthropic_backend(anthropic_stub.url),
+    }
+    daemon = await launch(toml("mine", backends, 'server_tools = "theirs"'))
+    search = call("find it") | {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+    async with session.post(f"{daemon.url}/v1/messages", json=search) as answer:
+        assert 200 == answer.status
+    assert 1 == len(anthropic_stub.of("server_tool"))
+    assert 200 == await asked(session, daemon, "hi")
+    assert 1 == len(chat_fake.of("main"))

@@ -16,7 +16,7 @@ import msgspec
 from llmproxyd.dialects.openai_chat.scope import Scope, text_of
 from llmproxyd.dialects.openai_chat.tool_names import upstream_name
 from llmproxyd.dialects.openai_chat.typed_tools import TYPED_TOOLS
-from llmproxyd.errors import BadRequest
+from llmproxyd.errors import BadRequest, NeedsServerTool
 from llmproxyd.spi import Quirks
 from llmproxyd.wire.tool_schema import Profile, Schema, fits_strict, tool_parameters
 
@@ -178,7 +178,7 @@ def _check(toolbox: _Toolbox, forced: str) -> None:
     if missing is None and not names:
         missing = next(iter(foreign.values()), None)
     if missing is not None:
-        raise BadRequest(f"Server tool '{missing}' is not available on this backend")
+        raise NeedsServerTool(f"Server tool '{missing}' is not available on this backend")
     if forced and names and forced not in names:
         raise BadRequest(f"tool_choice: tool '{forced}' is not in tools")
 
