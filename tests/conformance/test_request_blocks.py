@@ -206,6 +206,14 @@ async def test_user_block_that_becomes_a_part(
     assert [*texts, part] == rig.upstream.messages[0]["content"]
 
 
+async def test_image_of_a_private_address_is_not_fetched(serve: Serve) -> None:
+    rig = await serve(quirks={"image_url": "fetch"})
+    linked = {"type": "image", "source": source("url", url="http://127.0.0.1:9/a.png")}
+    await rig.ask(request(user("look", linked)))
+    expected = "look\n\n[image could not be loaded: 127.0.0.1]"
+    assert expected == rig.upstream.messages[0]["content"]
+
+
 DROPPED = ["redacted_thinking", "container_upload", "fallback", "tool_addition", "advisor", "new"]
 
 

@@ -118,6 +118,7 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [user("hi"), assistant({"type": "redacted_thinking", "data": "…"}), user("you")],
         [said("hi\n\nyou")],
     ),
+    "1.7-surrogates-and-nul": ([user("a\ud83eb\x00c")], [said("a\ufffdbc")]),
     "R11-empty-text": ([user(text("")), user("x")], [said("x")]),
     "R11-blank-text": ([user(text(" \n"), text("x"))], [said("x")]),
 }

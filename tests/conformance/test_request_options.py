@@ -84,6 +84,23 @@ THINKING: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {"chat_template_kwargs": {"enable_thinking": False}},
     ),
     "1.9-vllm-gpt-oss-off": ("vllm", "openai/gpt-oss-20b", OFF, {"reasoning_effort": "low"}),
+    "1.9-ollama-off": ("ollama", "qwen3", OFF, {"reasoning_effort": "none"}),
+    "1.9-ollama-max": ("ollama", "qwen3", effort("max"), {"reasoning_effort": "high"}),
+    "1.9-llamacpp-off": (
+        "llamacpp",
+        "qwen3",
+        OFF,
+        {"chat_template_kwargs": {"enable_thinking": False}},
+    ),
+    "1.9-llamacpp-budget": (
+        "llamacpp",
+        "qwen3",
+        BUDGET,
+        {"chat_template_kwargs": {"enable_thinking": True}, "thinking_budget_tokens": 10000},
+    ),
+    "1.9-litellm-off": ("litellm", "x", OFF, {}),
+    "1.9-litellm-max": ("litellm", "x", effort("max"), {"reasoning_effort": "high"}),
+    "1.9-openai-medium": (GENERIC, "gpt-5", effort("medium"), {"reasoning_effort": "medium"}),
     "1.9-openrouter-off": ("openrouter", "x/y", OFF, {"reasoning": {"enabled": False}}),
     "1.9-openrouter-high": ("openrouter", "x/y", effort("high"), {"reasoning": {"effort": "high"}}),
     "1.9-openrouter-budget": (
@@ -93,6 +110,8 @@ THINKING: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
         {"reasoning": {"max_tokens": 10000}},
     ),
 }
+# Kinds that have models of all sorts, so that the configuration must say what one can do.
+MAY_REASON = {"ollama", "llamacpp", "litellm", "openrouter"}
 REASONING_WORDS = (b"reasoning", b"think", b"effort")
 
 
@@ -100,7 +119,7 @@ REASONING_WORDS = (b"reasoning", b"think", b"effort")
 async def test_thinking(
     serve: Serve, kind: str, model: str, fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    able = {"reasoning": True} if kind == "openrouter" else {}
+    able = {"reasoning": True} if kind in MAY_REASON else {}
     rig = await serve(kind=kind, model=model, quirks=able)
     answer = await rig.ask(request(**fields))
     assert 200 == answer.status, answer.raw

@@ -191,6 +191,10 @@ async def test_arguments(
     assert [expected] == [block["input"] for block in got.content]
 
 
+def named(kind: str) -> Reply:
+    return fails(200, {"error": {"type": kind, "message": "m"}})
+
+
 # Answers with status 200 that are errors, to status and type.
 FAILURES: dict[str, tuple[Reply, int, str]] = {
     "P10-finish-error": (whole({"content": "x"}, "error"), 502, "api_error"),
@@ -205,6 +209,15 @@ FAILURES: dict[str, tuple[Reply, int, str]] = {
         401,
         "authentication_error",
     ),
+    "P11-status-code": (fails(200, {"status_code": 429, "message": "m"}), 429, "rate_limit_error"),
+    "4.1-rate-limit": (named("rate_limit_exceeded"), 429, "rate_limit_error"),
+    "4.1-quota": (named("insufficient_quota"), 402, "billing_error"),
+    "4.1-quota-a-minute": (named("token_quota_exceeded"), 429, "rate_limit_error"),
+    "4.1-busy": (named("server_busy"), 529, "overloaded_error"),
+    "4.1-timeout": (named("timeout_error"), 504, "timeout_error"),
+    "4.1-model": (named("model_not_found"), 404, "not_found_error"),
+    "4.1-bad-request": (named("BadRequestError"), 400, "invalid_request_error"),
+    "4.1-unknown": (named("hiccup"), 500, "api_error"),
     "P11-first-event": (
         sse(data({"error": {"code": 429, "message": "m"}})),
         429,

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from llmproxyd import delivery
+from llmproxyd import delivery, pipeline
 from tests.conformance.conftest import Serve
 from tests.conformance.grammar import aggregate
 from tests.conformance.rig import CLIENT_HEADERS, Rig
@@ -170,6 +170,16 @@ async def test_idle_limit_breaks_the_stream_but_comments_count(serve: Serve) -> 
     got = await rig.ask(request(stream=True))
     assert ["MS", "BS(text)", "BD", "BD", "error"] == got.story
     assert (200, "timeout_error") == got.error[:2]
+
+
+async def test_late_usage_is_waited_for_only_so_long(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_USAGE_WAIT_S", GRACE_S)
+    rig = await serve(sse(delta(content="x"), finish("stop"), end="hold"))
+    got = await rig.ask(request(stream=True))
+    assert ["MS", "BS(text)", "BD", "BE", "MD", "ME"] == got.story
+    await asyncio.wait_for(rig.upstream.request.left.wait(), 5)
 
 
 ANSWER: dict[str, Any] = {
