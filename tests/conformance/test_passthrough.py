@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +12,15 @@ import pytest
 from tests.conformance.conftest import Serve
 from tests.conformance.rig import CLIENT_KEY, Rig
 from tests.conformance.upstream import End, Reply
-from tests.conformance.vocabulary import assistant, fails, request, text, tool_use, user
+from tests.conformance.vocabulary import (
+    assistant,
+    fails,
+    request,
+    text,
+    tool_result,
+    tool_use,
+    user,
+)
 
 ID = "msg_01ABCDEFGHIJKLMNOPQRSTUVWX"
 SPENT = {
@@ -202,3 +212,54 @@ async def test_json_answer_to_a_stream_becomes_events_i9(serve: Serve) -> None:
         (one["type"], one.get("input")) for one in got.content
     ]
     assert 1 == len(rig.upstream.requests)
+
+
+def thought(index: int, words: str) -> list[bytes]:
+    pieces = [{"type": "thinking_delta", "thinking": words}] if words else []
+    signature = {"type": "signature_delta", "signature": "sig"}
+    began = {"type": "thinking", "thinking": "", "signature": ""}
+    return block(index, began, *pieces, signature)
+
+
+def any_block(dice: random.Random, index: int) -> list[bytes]:
+    """A block that is well made in itself."""
+    call_id = dice.choice(("t1", "t1", "t2", "old", "a b", "", "x" * 70))
+    made: list[Callable[[], list[bytes]]] = [
+        lambda: said(index, dice.choice(("", " ", "\n\n", "hello"))),
+        lambda: called(index, call_id, dice.choice(("{}", '{"a":1}'))),
+        lambda: block(index, TOOL | {"id": call_id}),
+        lambda: thought(index, dice.choice(("", "r"))),
+    ]
+    return dice.choice(made)()
+
+
+def any_stream(dice: random.Random) -> Reply:
+    """Blocks in order, and an ending that may be wrong, missing or cut."""
+    blocks = [any_block(dice, index) for index in range(dice.randrange(5))]
+    reason = dice.choice(("end_turn", "tool_use", "max_tokens"))
+    pings = [event("ping")] * dice.randrange(2)
+    parts = [
+        start(dice.choice((ID, "msg_1", ""))),
+        *pings,
+        *[one for some in blocks for one in some],
+    ]
+    ways: list[tuple[list[bytes], End]] = [
+        (parts + end(reason), "whole"),
+        (parts + end(reason), "eof"),
+        (parts + end(reason)[:1], "eof"),
+        (parts, "cut"),
+        (parts[: dice.randrange(len(parts)) + 1], "eof"),
+        ([*parts, event("error", error={"type": "api_error", "message": "m"})], "whole"),
+    ]
+    pieces, how = dice.choice(ways)
+    return stream(pieces, how=how)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_stream_of_a_messages_server_becomes_a_legal_one(serve: Serve, seed: int) -> None:
+    dice = random.Random(seed)  # the same streams at every run
+    past = [user("hi"), assistant(tool_use("old")), user(tool_result("old", "1"))]
+    rig = await repaired(serve, stream())
+    for _ in range(40):
+        rig.upstream.script(any_stream(dice))
+        await rig.ask(request(*past, stream=True), history_ids={"old"})
