@@ -23,6 +23,7 @@ from llmproxyd.service.ready import Ready
 from tests.conformance.grammar import Event, aggregate, check_message, check_stream, read
 from tests.conformance.upstream import Upstream
 
+KINDS = daemon.discover()
 CLIENT_KEY = "client-key-7d1f"
 CLIENT_HEADERS = {
     "content-type": "application/json",
@@ -181,9 +182,13 @@ async def rig(config: str, upstream: Upstream) -> AsyncIterator[Rig]:
 
 @contextmanager
 def _as_a_guest(home: Path) -> Iterator[None]:
-    """The daemon leaves alone what belongs to the whole process: signals, collector, home."""
+    """The daemon leaves alone what belongs to the whole process: signals, collector, home.
+
+    And it need not look for providers again, which is half the work of a start.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setattr(daemon, "discover", lambda _: KINDS)
         patch.setattr(daemon, "signal_handlers", lambda **_: nullcontext())
         patch.setattr(daemon, "_keep_pauses_short", lambda: None)
         yield

@@ -164,9 +164,9 @@ async def test_first_byte_limit_is_a_timeout(serve: Serve) -> None:
 
 
 async def test_idle_limit_breaks_the_stream_but_comments_count(serve: Serve) -> None:
-    comments: list[bytes | float] = [0.15, b": alive\n\n"] * 3
+    comments: list[bytes | float] = [0.2, b": alive\n\n"] * 4
     reply = sse(delta(content="x"), *comments, delta(content="y"), end="hold")
-    rig = await serve(reply, timeouts={"idle": 0.3})
+    rig = await serve(reply, timeouts={"idle": 0.6})
     got = await rig.ask(request(stream=True))
     assert ["MS", "BS(text)", "BD", "BD", "error"] == got.story
     assert (200, "timeout_error") == got.error[:2]
